@@ -1,0 +1,177 @@
+/** What `api` and `edge` see of control. Every method that changes a sandbox is durable when its promise resolves. */
+
+export interface Team {
+	readonly id: string;
+	/** Namespace of the team's template names. */
+	readonly slug: string;
+}
+
+export type SandboxState = "running" | "paused";
+
+/** `network` of a create request and of the detail view; rules are in the REST specification, §8. */
+export interface NetworkOptions {
+	readonly allowPublicTraffic?: boolean;
+	readonly allowOut?: readonly string[];
+	readonly denyOut?: readonly string[];
+	readonly maskRequestHost?: string;
+	readonly httpsPorts?: readonly number[];
+}
+
+export interface CreateSandboxRequest {
+	/** Any reference form: template id, alias, namespace/alias, each with optional tag; also a snapshot id. */
+	readonly templateRef: string;
+	/** seconds */
+	readonly timeout: number;
+	readonly autoPause: boolean;
+	readonly autoResume: boolean;
+	readonly secure: boolean;
+	readonly allowInternetAccess: boolean | undefined;
+	readonly network: NetworkOptions | undefined;
+	readonly metadata: Readonly<Record<string, string>>;
+	readonly envs: Readonly<Record<string, string>>;
+}
+
+/** A sandbox as its owner may see it, tokens included. Times are Dates; api formats them. */
+export interface SandboxView {
+	readonly sandboxId: string;
+	readonly templateId: string;
+	readonly alias: string | undefined;
+	readonly envdVersion: string;
+	readonly accessToken: string | undefined;
+	readonly trafficToken: string | undefined;
+	readonly startedAt: Date;
+	readonly endAt: Date;
+	readonly state: SandboxState;
+	readonly cpuCount: number;
+	readonly memoryMB: number;
+	readonly diskSizeMB: number;
+	readonly metadata: Readonly<Record<string, string>>;
+	readonly network: NetworkOptions | undefined;
+	readonly allowInternetAccess: boolean | undefined;
+	readonly onTimeout: "kill" | "pause";
+	readonly autoResume: boolean;
+}
+
+export interface ListSandboxesQuery {
+	readonly states: readonly SandboxState[];
+	/** All pairs must match. */
+	readonly metadata: Readonly<Record<string, string>>;
+	readonly limit: number;
+	readonly nextToken: string | undefined;
+	readonly order: "asc" | "desc";
+	readonly startedAfter: Date | undefined;
+	readonly template: string | undefined;
+}
+
+export interface Page<T> {
+	readonly items: readonly T[];
+	/** Undefined on the last page. */
+	readonly nextToken: string | undefined;
+}
+
+export interface SnapshotView {
+	readonly snapshotId: string;
+	readonly names: readonly string[];
+	readonly createdAt: Date;
+	readonly sourceSandboxId: string | undefined;
+	readonly parentSnapshotId: string | undefined;
+	readonly templateId: string;
+	readonly sizeBytes: number;
+	readonly pauseMs: number;
+	readonly engineVersion: string;
+}
+
+export interface CreateSnapshotRequest {
+	/** Unnamed when undefined. */
+	readonly name: string | undefined;
+	/** False: sandboxes made from it do not get the source's global environment. */
+	readonly inheritEnv: boolean;
+}
+
+export interface ListSnapshotsQuery {
+	readonly sandboxId: string | undefined;
+	readonly name: string | undefined;
+	readonly limit: number;
+	readonly nextToken: string | undefined;
+}
+
+export type ForkResult =
+	| { readonly sandbox: SandboxView }
+	| { readonly error: { readonly code: number; readonly message: string } };
+
+/** Where a request to a sandbox may go. */
+export type Admission =
+	| {
+			readonly kind: "proxy";
+			readonly incarnation: number;
+			/** Host address of the guest. */
+			readonly address: string;
+			/** Undefined: ports other than the agent's need no token. */
+			readonly trafficToken: string | undefined;
+			readonly accessToken: string | undefined;
+			readonly maskRequestHost: string | undefined;
+	  }
+	/** Unknown, killed, or paused without auto-resume: the edge answers 502. */
+	| { readonly kind: "not-found" }
+	/** Paused with auto-resume, but the caller lacks the token that would allow waking it: 403. */
+	| { readonly kind: "forbidden" }
+	/** Still between two states after all waiting: 409. */
+	| { readonly kind: "transitioning" }
+	| { readonly kind: "limit"; readonly message: string };
+
+export interface AdmissionRequest {
+	readonly sandboxId: string;
+	readonly port: number;
+	readonly accessToken: string | undefined;
+	readonly trafficToken: string | undefined;
+}
+
+export interface TemplateAlias {
+	readonly templateId: string;
+	readonly public: boolean;
+}
+
+export interface ControlStats {
+	readonly running: number;
+	readonly paused: number;
+}
+
+export interface Control {
+	/** Team of an API key; undefined for an unknown or revoked one. */
+	authenticate(apiKey: string): Promise<Team | undefined>;
+
+	createSandbox(team: Team, request: CreateSandboxRequest, signal: AbortSignal): Promise<SandboxView>;
+	getSandbox(team: Team, sandboxId: string): Promise<SandboxView>;
+	listSandboxes(team: Team, query: ListSandboxesQuery): Promise<Page<SandboxView> & { readonly totalRunning: number }>;
+	/** @param timeout seconds from now; extends the end only */
+	connectSandbox(
+		team: Team,
+		sandboxId: string,
+		timeout: number,
+		signal: AbortSignal,
+	): Promise<{ sandbox: SandboxView; resumed: boolean }>;
+	/** @throws OffshootError conflict when it is running */
+	resumeSandbox(team: Team, sandboxId: string, timeout: number, signal: AbortSignal): Promise<SandboxView>;
+	/** @throws OffshootError conflict when it is paused already */
+	pauseSandbox(team: Team, sandboxId: string, signal: AbortSignal): Promise<void>;
+	killSandbox(team: Team, sandboxId: string, signal: AbortSignal): Promise<void>;
+	/** @param timeout seconds from now; may shorten */
+	setTimeout(team: Team, sandboxId: string, timeout: number): Promise<void>;
+	/** @param duration seconds from now; extends only */
+	refreshSandbox(team: Team, sandboxId: string, duration: number): Promise<void>;
+	forkSandbox(team: Team, sandboxId: string, count: number, timeout: number, signal: AbortSignal): Promise<readonly ForkResult[]>;
+
+	createSnapshot(team: Team, sandboxId: string, request: CreateSnapshotRequest, signal: AbortSignal): Promise<SnapshotView>;
+	listSnapshots(team: Team, query: ListSnapshotsQuery): Promise<Page<SnapshotView>>;
+	/** Deletes a template or snapshot, whole. @throws OffshootError not_found, invalid_request when in use */
+	deleteTemplate(team: Team, templateRef: string, signal: AbortSignal): Promise<void>;
+	templateAlias(team: Team, alias: string): Promise<TemplateAlias>;
+
+	/** Decides about one request to a sandbox; waits while it is between two states, wakes it if it may. */
+	admit(request: AdmissionRequest, signal: AbortSignal): Promise<Admission>;
+	/** Ids and tokens of sandboxes that a signed file URL without any id could mean: running and auto-resumable ones. */
+	signedUrlCandidates(): Iterable<{ readonly sandboxId: string; readonly accessToken: string }>;
+	/** Called after an incarnation stopped being reachable (killed, paused, crashed) and its new state is visible. */
+	onGone(listener: (gone: { readonly sandboxId: string; readonly incarnation: number }) => void): () => void;
+	stats(): Promise<ControlStats>;
+}

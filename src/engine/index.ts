@@ -1,0 +1,2 @@
+export * from "./network/types.ts";
+export * from "./types.ts";

@@ -1,0 +1,91 @@
+/**
+ * The door through which control uses a node. Plain data only: in one process it is called directly, across machines
+ * the same calls travel over RPC. Every order names the sandbox, its incarnation and an operation id, and is idempotent
+ * for the same three: repeated after a crash it finds what the first call did.
+ */
+import type { EgressPolicy, Resources } from "../engine/index.ts";
+import type { ArtifactKind } from "../store/index.ts";
+
+export interface OrderKey {
+	readonly sandboxId: string;
+	readonly incarnation: number;
+	readonly operationId: string;
+}
+
+export interface StartOrder extends OrderKey {
+	readonly artifactId: string;
+	readonly templateId: string;
+	/** True for a new sandbox, false for the resume of a paused one. */
+	readonly newIdentity: boolean;
+	/** Undefined: the sandbox is open. */
+	readonly accessToken: string | undefined;
+	/** Complete global environment. */
+	readonly envs: Readonly<Record<string, string>>;
+	readonly egress: EgressPolicy;
+}
+
+export interface StartedSandbox {
+	readonly sandboxId: string;
+	readonly incarnation: number;
+	/** Host address of the guest; every guest port is reachable there, from this host only. */
+	readonly address: string;
+	readonly resources: Resources;
+}
+
+export interface CaptureOrder extends OrderKey {
+	/** Id of the artifact to make: a UUID chosen by control, so that a repeated order is recognised. */
+	readonly artifactId: string;
+	readonly kind: ArtifactKind;
+	/** Global environment to store with the artifact. */
+	readonly envs: Readonly<Record<string, string>>;
+}
+
+/** Facts of a published artifact that control stores beside its id. */
+export interface ArtifactFacts {
+	readonly artifactId: string;
+	readonly kind: ArtifactKind;
+	readonly createdAt: string;
+	readonly sizeBytes: number;
+	readonly pauseMs: number;
+	readonly engineVersion: string;
+	readonly resources: Resources;
+	readonly rootfsId: string;
+	readonly envs: Readonly<Record<string, string>>;
+}
+
+/** A container that is alive on the node, as found after a restart. */
+export interface NodeSandbox extends StartedSandbox {
+	readonly paused: boolean;
+}
+
+export interface SandboxExit {
+	readonly sandboxId: string;
+	readonly incarnation: number;
+	readonly reason: string;
+}
+
+export interface NodeClient {
+	readonly nodeId: string;
+	/** Restores the artifact as this incarnation and initialises its agent; resolves when the sandbox answers. */
+	start(order: StartOrder, signal: AbortSignal): Promise<StartedSandbox>;
+	/** Captures the running sandbox, which goes on running. Resolves when the artifact is durable and checked. */
+	capture(order: CaptureOrder, signal: AbortSignal): Promise<ArtifactFacts>;
+	/**
+	 * Freezes the sandbox, captures it and leaves it **frozen**: control removes it with `remove` once its row is
+	 * durable. On failure the sandbox runs again before the error is thrown.
+	 */
+	freezeAndCapture(order: CaptureOrder, signal: AbortSignal): Promise<ArtifactFacts>;
+	/** Lets a frozen sandbox run again. */
+	unfreeze(order: OrderKey, signal: AbortSignal): Promise<void>;
+	setEgress(order: OrderKey, policy: EgressPolicy, signal: AbortSignal): Promise<void>;
+	/** Ends the container and frees all it held. No error when there is none. */
+	remove(order: OrderKey, signal: AbortSignal): Promise<void>;
+	list(signal: AbortSignal): Promise<readonly NodeSandbox[]>;
+	/** Facts of one published artifact; undefined when there is none. */
+	artifact(artifactId: string, signal: AbortSignal): Promise<ArtifactFacts | undefined>;
+	listArtifacts(signal: AbortSignal): Promise<readonly ArtifactFacts[]>;
+	/** Removes an artifact; the caller has made sure that nothing is based on it. No error when there is none. */
+	deleteArtifact(artifactId: string, signal: AbortSignal): Promise<void>;
+	/** Sandboxes that ended by themselves (crash, out of memory, killed from outside). */
+	onExit(listener: (exit: SandboxExit) => void): () => void;
+}

@@ -1,0 +1,23 @@
+import { defineConfig } from "vitest/config";
+
+export default defineConfig({
+	test: {
+		projects: [
+			{
+				test: {
+					name: "unit",
+					include: ["src/**/*.test.ts", "guest/**/*.test.ts", "bench/**/*.test.ts"],
+					testTimeout: 20_000,
+				},
+			},
+			{
+				test: {
+					name: "engine",
+					include: ["tests/**/*.test.ts"],
+					testTimeout: 180_000,
+					hookTimeout: 300_000,
+				},
+			},
+		],
+	},
+});
