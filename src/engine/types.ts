@@ -60,8 +60,8 @@ export interface SandboxEngine {
 	readonly build: EngineBuild;
 	/** CPU features of this host as the engine names them. */
 	cpuFeatures(signal: AbortSignal): Promise<readonly string[]>;
-	/** A spec for a new root filesystem, to be stored with what is made from it. */
-	newSpec(resources: Resources): SpecTemplate;
+	/** A spec for a new root filesystem, to be stored with what is made from it. @param env environment of its init */
+	newSpec(resources: Resources, env: Readonly<Record<string, string>>): SpecTemplate;
 	/** Cold start: runs the spec's init in the container. */
 	boot(config: ContainerConfig, signal: AbortSignal): Promise<ContainerState>;
 	/** Starts a container from an image directory; its processes go on where the image was taken. */
@@ -75,6 +75,6 @@ export interface SandboxEngine {
 	resume(id: string, signal: AbortSignal): Promise<void>;
 	/** Ends the container and removes all the engine keeps for it. No error if there is none. */
 	remove(id: string, signal: AbortSignal): Promise<void>;
-	/** Every container of this data directory, also those started before a crash of the server. */
+	/** Every container of this engine build, also those started before a crash of the server. */
 	list(signal: AbortSignal): Promise<readonly ContainerState[]>;
 }

@@ -1,1 +1,5 @@
+export { adopt } from "./adopt.ts";
+export { LocalNode, type NodeOptions } from "./node.ts";
+export { openRecords } from "./records.ts";
+export { buildTemplate, type TemplateSource } from "./template-build.ts";
 export * from "./types.ts";

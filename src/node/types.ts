@@ -51,6 +51,8 @@ export interface ArtifactFacts {
 	readonly resources: Resources;
 	readonly rootfsId: string;
 	readonly envs: Readonly<Record<string, string>>;
+	/** For `kind: template`: which template this is the image of. */
+	readonly templateName?: string;
 }
 
 /** A container that is alive on the node, as found after a restart. */

@@ -1,1 +1,3 @@
+export { type ArtifactKind, type Manifest, parseManifest } from "./manifest.ts";
+export { openStore } from "./store.ts";
 export * from "./types.ts";

@@ -1,38 +1,5 @@
-import type { EngineBuild, ImageFile, Resources, SpecTemplate } from "../engine/index.ts";
-
-/** What an artifact is for: a template's warm image, a user's snapshot, or the image of a paused sandbox. */
-export type ArtifactKind = "template" | "snapshot" | "pause";
-
-/**
- * `manifest.json` of an artifact. It holds everything needed to restore it, so the database can be rebuilt from it.
- * Published manifests never change.
- */
-export interface Manifest {
-	readonly format: 1;
-	readonly kind: ArtifactKind;
-	/** UUID; name of the artifact's directory. */
-	readonly id: string;
-	/** RFC 3339 */
-	readonly createdAt: string;
-	readonly source?: { readonly sandboxId: string; readonly incarnation: number };
-	/** Artifact that the source was started from. */
-	readonly parent?: string;
-	readonly rootfs: { readonly id: string; readonly digest: string };
-	readonly engine: EngineBuild;
-	readonly cpuFeatures: readonly string[];
-	readonly agent: { readonly version: string; readonly controlProtocol: number };
-	/** Private half of the control key the captured agent trusts: Ed25519, PKCS8 DER in base64. */
-	readonly controlKey: string;
-	/** Generation of the captured agent; a restore from this artifact gets the next one. */
-	readonly generation: number;
-	/** Global environment of the captured sandbox. */
-	readonly envs: Readonly<Record<string, string>>;
-	readonly resources: Resources;
-	readonly files: readonly ImageFile[];
-	/** Bytes of guest memory in the image. */
-	readonly memoryBytes: number;
-	readonly pauseMs: number;
-}
+import type { SpecTemplate } from "../engine/index.ts";
+import type { Manifest } from "./manifest.ts";
 
 /** A published artifact: complete, checked and durable. */
 export interface Artifact {
@@ -40,4 +7,36 @@ export interface Artifact {
 	readonly spec: SpecTemplate;
 	/** Directory with the engine's image files. */
 	readonly imageDir: string;
+}
+
+/** An artifact in the making, invisible to everyone else. Exactly one of publish and discard must end it. */
+export interface Staging {
+	/** For the engine to make and fill; does not exist yet. */
+	readonly imageDir: string;
+	/** Makes everything durable, then visible. Only an artifact whose every byte is on disk is ever listed. */
+	publish(manifest: Manifest, spec: SpecTemplate): Promise<Artifact>;
+	discard(): Promise<void>;
+}
+
+/** A read-only root filesystem that artifacts refer to by id. */
+export interface Rootfs {
+	readonly id: string;
+	readonly digest: string;
+	readonly path: string;
+}
+
+export interface Store {
+	/** @throws OffshootError conflict when an artifact of this id exists */
+	stage(id: string): Promise<Staging>;
+	/** Undefined when there is none. @throws Error when it is damaged */
+	open(id: string): Promise<Artifact | undefined>;
+	list(): Promise<readonly Artifact[]>;
+	/** No error when there is none; others never see it half deleted. */
+	remove(id: string): Promise<void>;
+	/** @throws OffshootError internal when it is missing */
+	rootfs(id: string): Promise<Rootfs>;
+	/** Registers a root filesystem by linking or copying the tree at `source.path`; one already there is kept. */
+	addRootfs(source: Rootfs, signal: AbortSignal): Promise<Rootfs>;
+	/** Bytes that are free on the disk of the artifacts. */
+	freeBytes(): Promise<number>;
 }

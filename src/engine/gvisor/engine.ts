@@ -1,0 +1,132 @@
+import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { CommandError } from "../command.ts";
+import type { ContainerConfig, ContainerState, ContainerStatus, EngineBuild, ImageFacts, SandboxEngine } from "../types.ts";
+import { inspectImage } from "./image.ts";
+import type { Runsc } from "./runsc.ts";
+import { bindSpec, newSpec } from "./spec.ts";
+
+/**
+ * SandboxEngine on gVisor. Guarantees: a checkpoint never ends its container, and is reported only after it was found
+ * whole; a failed start leaves nothing behind.
+ */
+export interface GvisorOptions {
+	readonly build: EngineBuild;
+	readonly runsc: Runsc;
+	/** OCI bundles and logs of live containers: one directory each. */
+	readonly bundleDir: string;
+	/** Where writable layers live, as files without a name: they vanish with their container. */
+	readonly overlayDir: string;
+}
+
+const EXIT_TIMEOUT_MS = 10_000;
+
+export function createGvisorEngine(options: GvisorOptions): SandboxEngine {
+	return new GvisorEngine(options);
+}
+
+class GvisorEngine implements SandboxEngine {
+	readonly build: EngineBuild;
+	readonly newSpec = newSpec;
+	readonly #runsc: Runsc;
+	readonly #bundleDir: string;
+	readonly #overlayDir: string;
+
+	constructor(options: GvisorOptions) {
+		this.build = options.build;
+		this.#runsc = options.runsc;
+		this.#bundleDir = options.bundleDir;
+		this.#overlayDir = options.overlayDir;
+	}
+
+	async cpuFeatures(signal: AbortSignal): Promise<readonly string[]> {
+		const { stdout } = await this.#runsc.call(["cpu-features"], signal);
+		return stdout
+			.split(/[\s,]+/)
+			.filter((name) => name !== "")
+			.sort();
+	}
+
+	boot(config: ContainerConfig, signal: AbortSignal): Promise<ContainerState> {
+		return this.#start(config, ["run", "-detach"], signal);
+	}
+
+	restore(config: ContainerConfig, imageDir: string, signal: AbortSignal): Promise<ContainerState> {
+		return this.#start(config, ["restore", "-detach", `-image-path=${imageDir}`], signal);
+	}
+
+	async #start(config: ContainerConfig, command: readonly string[], signal: AbortSignal): Promise<ContainerState> {
+		const bundle = this.#bundle(config.id);
+		const pidFile = join(bundle, "pid");
+		await mkdir(bundle, { recursive: true, mode: 0o700 });
+		await mkdir(this.#overlayDir, { recursive: true, mode: 0o700 });
+		await writeFile(join(bundle, "config.json"), JSON.stringify(bindSpec(config)));
+		const overlay = `--overlay2=root:dir=${this.#overlayDir},size=${config.resources.diskSizeMB}m`;
+		const args = [...command, `-bundle=${bundle}`, `-pid-file=${pidFile}`, config.id];
+		try {
+			await this.#runsc.launch(args, join(bundle, "runsc.log"), signal, [overlay]);
+			return { id: config.id, status: "running", pid: Number(await readFile(pidFile, "utf8")) };
+		} catch (error) {
+			await this.remove(config.id, AbortSignal.timeout(EXIT_TIMEOUT_MS)).catch(() => {});
+			throw error;
+		}
+	}
+
+	async checkpoint(id: string, imageDir: string, signal: AbortSignal): Promise<ImageFacts> {
+		await mkdir(imageDir, { mode: 0o700 });
+		const started = performance.now();
+		// Without -leave-running a save that fails ends the sandbox.
+		await this.#runsc.call(["checkpoint", "-leave-running", "-compression=none", `-image-path=${imageDir}`, id], signal);
+		const pauseMs = performance.now() - started;
+		return { ...(await inspectImage(imageDir)), pauseMs };
+	}
+
+	async pause(id: string, signal: AbortSignal): Promise<void> {
+		await this.#runsc.call(["pause", id], signal);
+	}
+
+	async resume(id: string, signal: AbortSignal): Promise<void> {
+		await this.#runsc.call(["resume", id], signal);
+	}
+
+	async remove(id: string, signal: AbortSignal): Promise<void> {
+		try {
+			await this.#runsc.call(["delete", "-force", id], signal);
+		} catch (error) {
+			if (!isUnknownContainer(error)) throw error;
+		}
+		await rm(this.#bundle(id), { recursive: true, force: true });
+	}
+
+	async list(signal: AbortSignal): Promise<readonly ContainerState[]> {
+		const { stdout } = await this.#runsc.call(["list", "-format=json"], signal);
+		return parseList(stdout);
+	}
+
+	#bundle(id: string): string {
+		return join(this.#bundleDir, id);
+	}
+}
+
+function isUnknownContainer(error: unknown): boolean {
+	return error instanceof CommandError && /does not exist|no such file|not exist/i.test(error.stderr);
+}
+
+const STATUSES: Readonly<Record<string, ContainerStatus>> = {
+	creating: "created",
+	created: "created",
+	running: "running",
+	paused: "paused",
+	stopped: "stopped",
+};
+
+function parseList(json: string): ContainerState[] {
+	const parsed: unknown = JSON.parse(json === "" ? "[]" : json);
+	if (!Array.isArray(parsed)) return [];
+	return parsed.map((row: unknown) => {
+		if (typeof row !== "object" || row === null || !("id" in row) || !("status" in row) || !("pid" in row)) {
+			throw new Error(`runsc list printed an unknown row: ${JSON.stringify(row)}`);
+		}
+		return { id: String(row.id), status: STATUSES[String(row.status)] ?? "stopped", pid: Number(row.pid) };
+	});
+}

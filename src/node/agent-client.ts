@@ -1,0 +1,116 @@
+import { type IncomingMessage, request } from "node:http";
+import { setTimeout as sleep } from "node:timers/promises";
+import { AGENT_PORT, type AgentInit, CONTROL_PORT, CONTROL_SIGNATURE_HEADER, INTERPRETER_PORT } from "../protocol/index.ts";
+import { signControl } from "./control-key.ts";
+
+/**
+ * The host's side of the guest agent's control port. Each call opens a connection of its own: one that was open while
+ * a snapshot is taken would be part of every clone.
+ */
+export interface AgentClient {
+	/** Sends the initialisation, once; waits for the agent to accept connections first. */
+	init(address: string, init: AgentInit, controlKey: string, signal: AbortSignal): Promise<void>;
+	/** Resolves when the agent's control port answers. */
+	awaitAgent(address: string, signal: AbortSignal): Promise<void>;
+	/** Resolves when the code interpreter reports that its default contexts are up. */
+	awaitInterpreter(address: string, signal: AbortSignal): Promise<void>;
+	/** True when the agent answers its health check. */
+	isHealthy(address: string, signal: AbortSignal): Promise<boolean>;
+}
+
+/** A SYN that arrives before the guest's network is up is lost and would be repeated after a second only. */
+const CONNECT_TIMEOUT_MS = 100;
+const CONNECT_PAUSE_MS = 5;
+const POLL_MS = 50;
+
+export const agentClient: AgentClient = {
+	async init(address, init, controlKey, signal) {
+		const body = Buffer.from(JSON.stringify(init));
+		const headers = {
+			"content-type": "application/json",
+			"content-length": body.length,
+			[CONTROL_SIGNATURE_HEADER]: signControl(controlKey, body),
+		};
+		const answer = await callWhenUp({ address, port: CONTROL_PORT, method: "POST", path: "/init", headers, body }, signal);
+		if (answer.status !== 204)
+			throw new Error(`the guest agent refused its initialisation: ${answer.status} ${answer.text.slice(0, 300)}`);
+	},
+
+	async awaitAgent(address, signal) {
+		await callWhenUp({ address, port: CONTROL_PORT, method: "GET", path: "/health" }, signal);
+	},
+
+	async awaitInterpreter(address, signal) {
+		for (;;) {
+			const answer = await callWhenUp({ address, port: INTERPRETER_PORT, method: "GET", path: "/health" }, signal);
+			if (answer.status === 200) return;
+			await sleep(POLL_MS, undefined, { signal });
+		}
+	},
+
+	async isHealthy(address, signal) {
+		const answer = await call({ address, port: AGENT_PORT, method: "GET", path: "/health" }, signal).catch(() => undefined);
+		return answer?.status === 204;
+	},
+};
+
+interface Call {
+	readonly address: string;
+	readonly port: number;
+	readonly method: string;
+	readonly path: string;
+	readonly headers?: Readonly<Record<string, string | number>>;
+	readonly body?: Buffer;
+}
+
+interface Answer {
+	readonly status: number;
+	readonly text: string;
+}
+
+/** The connection was never made, so nothing was sent and the call may be repeated. */
+class NotConnectedError extends Error {}
+
+async function callWhenUp(target: Call, signal: AbortSignal): Promise<Answer> {
+	for (;;) {
+		try {
+			return await call(target, signal);
+		} catch (error) {
+			signal.throwIfAborted();
+			if (!(error instanceof NotConnectedError)) throw error;
+			await sleep(CONNECT_PAUSE_MS, undefined, { signal });
+		}
+	}
+}
+
+function call(target: Call, signal: AbortSignal): Promise<Answer> {
+	const { promise, resolve, reject } = Promise.withResolvers<Answer>();
+	let connected = false;
+	const outgoing = request({
+		host: target.address,
+		port: target.port,
+		method: target.method,
+		path: target.path,
+		headers: { ...target.headers, connection: "close" },
+		agent: false,
+		signal,
+	});
+	outgoing.on("socket", (socket) => {
+		const timer = setTimeout(() => outgoing.destroy(new NotConnectedError("no connection")), CONNECT_TIMEOUT_MS);
+		socket.once("close", () => clearTimeout(timer));
+		socket.once("connect", () => {
+			connected = true;
+			clearTimeout(timer);
+		});
+	});
+	outgoing.on("error", (error) => reject(connected ? error : new NotConnectedError(error.message, { cause: error })));
+	outgoing.on("response", (response) => readAnswer(response).then(resolve, reject));
+	outgoing.end(target.body);
+	return promise;
+}
+
+async function readAnswer(response: IncomingMessage): Promise<Answer> {
+	const chunks: Buffer[] = [];
+	for await (const chunk of response) chunks.push(chunk);
+	return { status: response.statusCode ?? 0, text: Buffer.concat(chunks).toString() };
+}

@@ -1,0 +1,106 @@
+import { DamagedImageError, type Engines, type ImageFacts, type SandboxEngine } from "../engine/index.ts";
+import { OffshootError } from "../protocol/index.ts";
+import type { ArtifactKind, Manifest, Store } from "../store/index.ts";
+import { memoryFootprint } from "./host-process.ts";
+import type { ContainerRecord } from "./records.ts";
+import type { ArtifactFacts } from "./types.ts";
+
+/**
+ * Turns a live container into a published artifact. Only the engine's checkpoint lies inside the guest's pause; the
+ * container is never ended here, whatever fails.
+ */
+export interface CaptureRequest {
+	readonly artifactId: string;
+	readonly kind: ArtifactKind;
+	readonly envs: Readonly<Record<string, string>>;
+	readonly templateName?: string;
+}
+
+/** Kept free on the disk of the artifacts, bytes: a full disk would hurt everything else on the machine. */
+const DISK_RESERVE = 256 * 1024 * 1024;
+
+export async function capture(
+	store: Store,
+	engines: Engines,
+	record: ContainerRecord,
+	request: CaptureRequest,
+	signal: AbortSignal,
+): Promise<ArtifactFacts> {
+	const done = await store.open(request.artifactId);
+	if (done !== undefined) return factsOf(done.manifest);
+
+	const engine = await engines.open(record.engine);
+	requireHeadRoom(await store.freeBytes(), memoryFootprint(record.pid));
+	const staging = await store.stage(request.artifactId);
+	try {
+		const image = await checkpoint(engine, record.containerId, staging.imageDir, signal);
+		const published = await staging.publish(manifestOf(record, request, image), record.spec);
+		return factsOf(published.manifest);
+	} catch (error) {
+		await staging.discard();
+		throw error;
+	}
+}
+
+async function checkpoint(engine: SandboxEngine, id: string, imageDir: string, signal: AbortSignal): Promise<ImageFacts> {
+	try {
+		return await engine.checkpoint(id, imageDir, signal);
+	} catch (error) {
+		if (!(error instanceof DamagedImageError) && !/no space left|ENOSPC/i.test(String(error))) throw error;
+		throw new OffshootError(
+			"no_space",
+			"The snapshot could not be written completely, most likely because the disk is full. Free some space and try again; the sandbox goes on running.",
+			{ errorCode: "insufficient_disk_space", shouldRetry: false, cause: error },
+		);
+	}
+}
+
+function manifestOf(record: ContainerRecord, request: CaptureRequest, image: ImageFacts): Manifest {
+	return {
+		format: 1,
+		kind: request.kind,
+		id: request.artifactId,
+		createdAt: new Date().toISOString(),
+		source: { sandboxId: record.sandboxId, incarnation: record.incarnation },
+		...(record.artifactId === "" ? {} : { parent: record.artifactId }),
+		...(request.templateName === undefined ? {} : { templateName: request.templateName }),
+		rootfs: record.rootfs,
+		engine: record.engine,
+		cpuFeatures: record.cpuFeatures,
+		agent: record.agent,
+		controlKey: record.controlKey,
+		generation: record.generation,
+		envs: { ...request.envs },
+		resources: record.resources,
+		files: [...image.files],
+		memoryBytes: image.memoryBytes,
+		pauseMs: image.pauseMs,
+	};
+}
+
+export function factsOf(manifest: Manifest): ArtifactFacts {
+	return {
+		artifactId: manifest.id,
+		kind: manifest.kind,
+		createdAt: manifest.createdAt,
+		sizeBytes: manifest.files.reduce((sum, file) => sum + file.size, 0),
+		pauseMs: manifest.pauseMs,
+		engineVersion: manifest.engine.version,
+		resources: manifest.resources,
+		rootfsId: manifest.rootfs.id,
+		envs: manifest.envs,
+		...(manifest.templateName === undefined ? {} : { templateName: manifest.templateName }),
+	};
+}
+
+/** Near a full disk a save can be cut short, so one that might fill it is refused before it begins. */
+function requireHeadRoom(freeBytes: number, expectedBytes: number): void {
+	if (freeBytes >= expectedBytes + DISK_RESERVE) return;
+	const mb = (bytes: number) => Math.ceil(bytes / (1024 * 1024));
+	throw new OffshootError(
+		"no_space",
+		`Not enough disk space for this snapshot: it may need ${mb(expectedBytes)} MB and ${mb(DISK_RESERVE)} MB must stay free, but only ` +
+			`${mb(freeBytes)} MB are left. Delete snapshots you no longer need or enlarge the disk; the sandbox goes on running.`,
+		{ errorCode: "insufficient_disk_space", shouldRetry: false },
+	);
+}

@@ -1,0 +1,21 @@
+import { isAlive } from "./host-process.ts";
+import type { ContainerRecord, Records } from "./records.ts";
+
+const POLL_MS = 250;
+
+/**
+ * Notices containers that ended by themselves. Their processes are not our children (they must outlive the server), so
+ * the kernel tells us nothing: their pids are looked at a few times a second, which costs microseconds each.
+ */
+export function watchExits(records: Records, onExit: (record: ContainerRecord) => void): () => void {
+	const reported = new Set<string>();
+	const timer = setInterval(() => {
+		for (const record of records.all()) {
+			if (record.phase !== "ready" || reported.has(record.containerId) || isAlive(record.pid)) continue;
+			reported.add(record.containerId);
+			onExit(record);
+		}
+		for (const id of reported) if (records.get(id) === undefined) reported.delete(id);
+	}, POLL_MS);
+	return () => clearInterval(timer);
+}

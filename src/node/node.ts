@@ -1,0 +1,260 @@
+import { randomBytes } from "node:crypto";
+import type { Logger } from "pino";
+import type { EgressPolicy, Engines, Slot, SlotPool } from "../engine/index.ts";
+import { type AgentInit, containerId, OffshootError } from "../protocol/index.ts";
+import type { Artifact, Store } from "../store/index.ts";
+import { agentClient } from "./agent-client.ts";
+import { capture, factsOf } from "./capture.ts";
+import { newControlKey } from "./control-key.ts";
+import { watchExits } from "./exits.ts";
+import type { ContainerRecord, Records } from "./records.ts";
+import type {
+	ArtifactFacts,
+	CaptureOrder,
+	NodeClient,
+	NodeSandbox,
+	OrderKey,
+	SandboxExit,
+	StartedSandbox,
+	StartOrder,
+} from "./types.ts";
+
+/**
+ * One host. Guarantees: a start either ends with an initialised sandbox or leaves nothing; no order ends a container
+ * but `remove`; a repeated order finds what the first did; what runs is written down before it runs, so a new process
+ * adopts it.
+ */
+export interface NodeOptions {
+	readonly nodeId: string;
+	readonly store: Store;
+	readonly engines: Engines;
+	readonly slots: SlotPool;
+	readonly records: Records;
+	/** PEM bundle of the host's trust store, given to every guest; undefined leaves the guest's own. */
+	readonly caBundle: string | undefined;
+	/** Features of this host's processors, as the engine names them. */
+	readonly cpuFeatures: readonly string[];
+	readonly log: Logger;
+}
+
+/** A whole start, hooks in the guest included. */
+const START_TIMEOUT_MS = 60_000;
+const CLEANUP_TIMEOUT_MS = 30_000;
+const ENTROPY_BYTES = 32;
+
+export class LocalNode implements NodeClient {
+	readonly nodeId: string;
+	readonly #options: NodeOptions;
+	readonly #listeners = new Set<(exit: SandboxExit) => void>();
+	readonly #removing = new Map<string, Promise<void>>();
+	readonly #stopWatching: () => void;
+
+	constructor(options: NodeOptions) {
+		this.nodeId = options.nodeId;
+		this.#options = options;
+		this.#stopWatching = watchExits(options.records, (record) => void this.#exited(record));
+	}
+
+	async start(order: StartOrder, signal: AbortSignal): Promise<StartedSandbox> {
+		const id = containerId(order.sandboxId, order.incarnation);
+		const existing = this.#options.records.get(id);
+		if (existing?.phase === "ready") return startedOf(existing);
+		if (existing !== undefined) await this.#removeContainer(existing);
+
+		const limit = AbortSignal.any([signal, AbortSignal.timeout(START_TIMEOUT_MS)]);
+		const artifact = await this.#artifact(order.artifactId);
+		const slot = await this.#options.slots.acquire(limit);
+		const record = newRecord(order, artifact, slot);
+		try {
+			return startedOf(await this.#restore(record, order, artifact, limit));
+		} catch (error) {
+			await this.#removeContainer(record);
+			throw error;
+		}
+	}
+
+	async #artifact(artifactId: string): Promise<Artifact> {
+		const artifact = await this.#options.store.open(artifactId);
+		if (artifact === undefined)
+			throw new OffshootError("not_found", `artifact ${artifactId} does not exist on node ${this.nodeId}`);
+		return artifact;
+	}
+
+	/** Captured processes may use any feature they once saw; without it they would die of an illegal instruction. */
+	#requireCpu({ manifest }: Artifact): void {
+		const missing = manifest.cpuFeatures.filter((feature) => !this.#options.cpuFeatures.includes(feature));
+		if (missing.length === 0) return;
+		const text = `This snapshot was taken on a processor with features that this host lacks: ${missing.join(", ")}. Restore it on a host that has them.`;
+		throw new OffshootError("conflict", text, { shouldRetry: false });
+	}
+
+	async #restore(record: ContainerRecord, order: StartOrder, artifact: Artifact, signal: AbortSignal): Promise<ContainerRecord> {
+		const { engines, store, slots, records } = this.#options;
+		const engine = await engines.open(record.engine);
+		const rootfs = await store.rootfs(record.rootfs.id);
+		await records.put(record);
+		// The policy stands before the guest runs: not one packet leaves under another one.
+		await slots.prepare(record.slot, signal);
+		await slots.setEgress(record.slot, order.egress, signal);
+		const config = {
+			id: record.containerId,
+			rootfsPath: rootfs.path,
+			slot: record.slot,
+			spec: record.spec,
+			resources: record.resources,
+		};
+		const state = await engine.restore(config, artifact.imageDir, signal);
+		const next = newControlKey();
+		const init = agentInit(order, record, next.publicKey, this.#options.caBundle);
+		await agentClient.init(record.slot.address, init, artifact.manifest.controlKey, signal);
+		const ready: ContainerRecord = { ...record, phase: "ready", pid: state.pid, controlKey: next.privateKey };
+		await records.put(ready);
+		return ready;
+	}
+
+	capture(order: CaptureOrder, signal: AbortSignal): Promise<ArtifactFacts> {
+		const { store, engines } = this.#options;
+		return capture(store, engines, this.#ready(order), order, signal);
+	}
+
+	async freezeAndCapture(order: CaptureOrder, signal: AbortSignal): Promise<ArtifactFacts> {
+		const { store, engines } = this.#options;
+		const record = this.#ready(order);
+		const engine = await engines.open(record.engine);
+		await engine.pause(record.containerId, signal);
+		try {
+			return await capture(store, engines, record, order, signal);
+		} catch (error) {
+			// The signal may be the reason of the failure; the guest must run again all the same.
+			await engine.resume(record.containerId, AbortSignal.timeout(CLEANUP_TIMEOUT_MS));
+			throw error;
+		}
+	}
+
+	async unfreeze(order: OrderKey, signal: AbortSignal): Promise<void> {
+		const record = this.#ready(order);
+		const engine = await this.#options.engines.open(record.engine);
+		const state = (await engine.list(signal)).find((container) => container.id === record.containerId);
+		if (state?.status === "paused") await engine.resume(record.containerId, signal);
+	}
+
+	async setEgress(order: OrderKey, policy: EgressPolicy, signal: AbortSignal): Promise<void> {
+		await this.#options.slots.setEgress(this.#ready(order).slot, policy, signal);
+	}
+
+	async remove(order: OrderKey, _signal: AbortSignal): Promise<void> {
+		const record = this.#options.records.get(containerId(order.sandboxId, order.incarnation));
+		if (record !== undefined) await this.#removeContainer(record);
+	}
+
+	/** Runs once per container however often it is asked for, and to its end whoever gives up waiting. */
+	#removeContainer(record: ContainerRecord): Promise<void> {
+		const running = this.#removing.get(record.containerId);
+		if (running !== undefined) return running;
+		const removal = this.#removeNow(record).finally(() => this.#removing.delete(record.containerId));
+		this.#removing.set(record.containerId, removal);
+		return removal;
+	}
+
+	async #removeNow(record: ContainerRecord): Promise<void> {
+		const engine = await this.#options.engines.open(record.engine);
+		await engine.remove(record.containerId, AbortSignal.timeout(CLEANUP_TIMEOUT_MS));
+		await this.#options.slots.release(record.slot);
+		await this.#options.records.delete(record.containerId);
+	}
+
+	async list(signal: AbortSignal): Promise<readonly NodeSandbox[]> {
+		const paused = new Set<string>();
+		for (const engine of this.#options.engines.opened()) {
+			for (const container of await engine.list(signal)) if (container.status === "paused") paused.add(container.id);
+		}
+		return this.#options.records
+			.all()
+			.filter((record) => record.phase === "ready")
+			.map((record) => ({ ...startedOf(record), paused: paused.has(record.containerId) }));
+	}
+
+	async artifact(artifactId: string): Promise<ArtifactFacts | undefined> {
+		const artifact = await this.#options.store.open(artifactId);
+		return artifact && factsOf(artifact.manifest);
+	}
+
+	async listArtifacts(): Promise<readonly ArtifactFacts[]> {
+		return (await this.#options.store.list()).map((artifact) => factsOf(artifact.manifest));
+	}
+
+	async deleteArtifact(artifactId: string): Promise<void> {
+		await this.#options.store.remove(artifactId);
+	}
+
+	onExit(listener: (exit: SandboxExit) => void): () => void {
+		this.#listeners.add(listener);
+		return () => this.#listeners.delete(listener);
+	}
+
+	/** Stops watching; containers live on. */
+	async close(): Promise<void> {
+		this.#stopWatching();
+		await Promise.allSettled(this.#removing.values());
+	}
+
+	async #exited(record: ContainerRecord): Promise<void> {
+		if (this.#removing.has(record.containerId)) return;
+		const { sandboxId, incarnation } = record;
+		this.#options.log.warn({ sandboxId, incarnation }, "sandbox ended by itself");
+		for (const listener of this.#listeners) listener({ sandboxId, incarnation, reason: "the sandbox's main process ended" });
+		await this.#removeContainer(record).catch((error) =>
+			this.#options.log.error({ err: error, sandboxId }, "clean-up after an exit failed"),
+		);
+	}
+
+	#ready(order: OrderKey): ContainerRecord {
+		const record = this.#options.records.get(containerId(order.sandboxId, order.incarnation));
+		if (record?.phase === "ready") return record;
+		throw new OffshootError("not_found", `sandbox ${order.sandboxId} is not running on node ${this.nodeId}`);
+	}
+}
+
+function newRecord(order: StartOrder, { manifest, spec }: Artifact, slot: Slot): ContainerRecord {
+	return {
+		containerId: containerId(order.sandboxId, order.incarnation),
+		sandboxId: order.sandboxId,
+		incarnation: order.incarnation,
+		operationId: order.operationId,
+		templateId: order.templateId,
+		artifactId: order.artifactId,
+		phase: "starting",
+		pid: 0,
+		slot,
+		engine: manifest.engine,
+		rootfs: manifest.rootfs,
+		cpuFeatures: manifest.cpuFeatures,
+		agent: manifest.agent,
+		resources: manifest.resources,
+		spec: { ...spec },
+		controlKey: manifest.controlKey,
+		generation: manifest.generation + 1,
+	};
+}
+
+function agentInit(order: StartOrder, record: ContainerRecord, nextControlKey: string, caBundle: string | undefined): AgentInit {
+	return {
+		sandboxId: order.sandboxId,
+		templateId: order.templateId,
+		incarnation: order.incarnation,
+		generation: record.generation,
+		nextControlKey,
+		...(order.accessToken === undefined ? {} : { accessToken: order.accessToken }),
+		newIdentity: order.newIdentity,
+		envs: order.envs,
+		hostname: order.sandboxId,
+		timestampMs: Date.now(),
+		...(caBundle === undefined ? {} : { caBundle }),
+		entropy: randomBytes(ENTROPY_BYTES).toString("base64"),
+	};
+}
+
+function startedOf(record: ContainerRecord): StartedSandbox {
+	const { sandboxId, incarnation, resources, slot } = record;
+	return { sandboxId, incarnation, resources, address: slot.address };
+}

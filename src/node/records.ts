@@ -1,0 +1,76 @@
+import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { type Static, Type } from "typebox";
+import { Value } from "typebox/value";
+
+/**
+ * What a node must remember of each container to go on after its process died: one small file each in the runtime
+ * directory, which a reboot empties together with the containers themselves. Written before the container exists,
+ * removed after it is gone, so every container and every slot in use has a record.
+ */
+const RecordSchema = Type.Object({
+	containerId: Type.String(),
+	sandboxId: Type.String(),
+	incarnation: Type.Integer(),
+	operationId: Type.String(),
+	templateId: Type.String(),
+	artifactId: Type.String(),
+	/** `starting` until the guest agent was initialised: only a ready container may serve anybody. */
+	phase: Type.Union([Type.Literal("starting"), Type.Literal("ready")]),
+	/** Host process of the container, 0 while it is being made. */
+	pid: Type.Integer(),
+	slot: Type.Object({ index: Type.Integer(), netnsPath: Type.String(), address: Type.String() }),
+	engine: Type.Object({ version: Type.String(), sha256: Type.String() }),
+	rootfs: Type.Object({ id: Type.String(), digest: Type.String() }),
+	cpuFeatures: Type.Array(Type.String()),
+	agent: Type.Object({ version: Type.String(), controlProtocol: Type.Integer() }),
+	resources: Type.Object({ cpuCount: Type.Integer(), memoryMB: Type.Integer(), diskSizeMB: Type.Integer() }),
+	spec: Type.Record(Type.String(), Type.Unknown()),
+	/** Private half of the key that this container's agent trusts. */
+	controlKey: Type.String(),
+	generation: Type.Integer(),
+});
+
+export type ContainerRecord = Static<typeof RecordSchema>;
+
+export interface Records {
+	get(containerId: string): ContainerRecord | undefined;
+	all(): readonly ContainerRecord[];
+	put(record: ContainerRecord): Promise<void>;
+	delete(containerId: string): Promise<void>;
+}
+
+export async function openRecords(dir: string): Promise<Records> {
+	await mkdir(dir, { recursive: true, mode: 0o700 });
+	const records = new Map<string, ContainerRecord>();
+	for (const name of await readdir(dir)) {
+		const path = join(dir, name);
+		const record = name.endsWith(".json") ? parseRecord(await readFile(path, "utf8")) : undefined;
+		if (record === undefined) await rm(path, { force: true });
+		else records.set(record.containerId, record);
+	}
+	return {
+		get: (id) => records.get(id),
+		all: () => [...records.values()],
+		put: async (record) => {
+			const path = join(dir, `${record.containerId}.json`);
+			await writeFile(`${path}.new`, JSON.stringify(record), { mode: 0o600 });
+			await rename(`${path}.new`, path);
+			records.set(record.containerId, record);
+		},
+		delete: async (id) => {
+			await rm(join(dir, `${id}.json`), { force: true });
+			records.delete(id);
+		},
+	};
+}
+
+/** A file cut short by a crash describes a container that was never started: it counts as absent. */
+function parseRecord(text: string): ContainerRecord | undefined {
+	try {
+		const parsed: unknown = JSON.parse(text);
+		return Value.Check(RecordSchema, parsed) ? parsed : undefined;
+	} catch {
+		return undefined;
+	}
+}
