@@ -77,6 +77,7 @@ export class LocalNode implements NodeClient {
 		const artifact = await this.#options.store.open(artifactId);
 		if (artifact === undefined)
 			throw new OffshootError("not_found", `artifact ${artifactId} does not exist on node ${this.nodeId}`);
+		this.#requireCpu(artifact);
 		return artifact;
 	}
 
