@@ -1,4 +1,13 @@
 export * from "./command.ts";
 export * from "./gvisor/index.ts";
+export {
+	type FindRunscOptions,
+	findRunsc,
+	type ObtainRunscOptions,
+	obtainRunsc,
+	type RunscSearch,
+} from "./gvisor/install/index.ts";
+export { FileLock } from "./host/file-lock.ts";
+export { type RunLinesOptions, runLines } from "./host/run-lines.ts";
 export * from "./network/types.ts";
 export * from "./types.ts";

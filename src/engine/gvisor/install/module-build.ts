@@ -16,14 +16,17 @@ export async function buildFromModule(dir: string, onProgress: (message: string)
 	try {
 		const go = await goToolchain(scratch, onProgress, signal);
 		await cp(MODULE_DIR, join(scratch, "module"), { recursive: true });
-		onProgress("building runsc from its Go module, about a minute");
-		const flags = ["-trimpath", "-ldflags", `-s -w -X ${PACKAGE}/version.version=${MODULE_VERSION}`];
-		await runLines(go.path, ["build", ...flags, "-o", join(dir, "runsc"), PACKAGE], {
+		const options = {
 			cwd: join(scratch, "module"),
 			env: buildEnvironment(go.env),
 			signal,
-			onLine: (line) => onProgress(line.replace(/^go: /, "")),
-		});
+			onLine: (line: string) => onProgress(line.replace(/^go: /, "")),
+		};
+		onProgress("downloading the source of runsc");
+		await runLines(go.path, ["mod", "download"], options);
+		onProgress("compiling runsc, about a minute");
+		const flags = ["-trimpath", "-ldflags", `-s -w -X ${PACKAGE}/version.version=${MODULE_VERSION}`];
+		await runLines(go.path, ["build", ...flags, "-o", join(dir, "runsc"), PACKAGE], options);
 	} finally {
 		await rm(scratch, { recursive: true, force: true });
 	}
