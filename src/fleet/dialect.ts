@@ -1,0 +1,75 @@
+/**
+ * Kysely on Node's built-in SQLite. Guarantees: a committed transaction survives a power cut (WAL, synchronous=FULL),
+ * a transaction takes the write lock when it begins, so it never fails half-way because another process wrote.
+ */
+import { DatabaseSync, type SQLInputValue } from "node:sqlite";
+import {
+	CompiledQuery,
+	type DatabaseConnection,
+	type DialectAdapter,
+	type Driver,
+	SqliteAdapter,
+	type SqliteDatabase,
+	SqliteDialect,
+	SqliteDriver,
+	type SqliteStatement,
+} from "kysely";
+
+/** Another process (the command line making a key) holds the lock for milliseconds; waiting longer means it is stuck. */
+const BUSY_TIMEOUT_MS = 5_000;
+
+export class NodeSqliteDialect extends SqliteDialect {
+	readonly #database: SqliteDatabase;
+
+	/** Opens or creates the file; the connection is closed by `Kysely.destroy`. */
+	constructor(path: string) {
+		const database = openDatabase(path);
+		super({ database });
+		this.#database = database;
+	}
+
+	override createDriver(): Driver {
+		return new ImmediateDriver({ database: this.#database });
+	}
+
+	override createAdapter(): DialectAdapter {
+		return new TransactionalAdapter();
+	}
+}
+
+class ImmediateDriver extends SqliteDriver {
+	override async beginTransaction(connection: DatabaseConnection): Promise<void> {
+		await connection.executeQuery(CompiledQuery.raw("begin immediate"));
+	}
+}
+
+class TransactionalAdapter extends SqliteAdapter {
+	/** SQLite rolls schema changes back too: a crash in the middle of a migration leaves no half of it. */
+	override get supportsTransactionalDdl(): boolean {
+		return true;
+	}
+}
+
+function openDatabase(path: string): SqliteDatabase {
+	const database = new DatabaseSync(path, { timeout: BUSY_TIMEOUT_MS, enableForeignKeyConstraints: true });
+	database.exec("pragma journal_mode = wal; pragma synchronous = full;");
+	return {
+		close: () => database.close(),
+		prepare: (sql) => prepare(database, sql),
+	};
+}
+
+function prepare(database: DatabaseSync, sql: string): SqliteStatement {
+	const statement = database.prepare(sql);
+	return {
+		reader: statement.columns().length > 0,
+		all: (parameters) => statement.all(...parameters.map(toInput)),
+		run: (parameters) => statement.run(...parameters.map(toInput)),
+		iterate: (parameters) => statement.iterate(...parameters.map(toInput)),
+	};
+}
+
+function toInput(value: unknown): SQLInputValue {
+	if (value === null || typeof value === "string" || typeof value === "number" || typeof value === "bigint") return value;
+	throw new TypeError(`a ${typeof value} cannot be a parameter of a query`);
+}

@@ -1,0 +1,40 @@
+import { randomUUID } from "node:crypto";
+import type { Kysely, Selectable } from "kysely";
+import { readTime, writeTime } from "./columns.ts";
+import type { TeamRecord } from "./records.ts";
+import type { Schema, TeamsTable } from "./schema.ts";
+
+export class TeamRepository {
+	readonly #db: Kysely<Schema>;
+
+	constructor(db: Kysely<Schema>) {
+		this.#db = db;
+	}
+
+	/** @throws when the slug is taken */
+	async create(team: { readonly slug: string; readonly name: string }): Promise<TeamRecord> {
+		const row: TeamsTable = { id: randomUUID(), slug: team.slug, name: team.name, created_at: writeTime(new Date()) };
+		await this.#db.insertInto("teams").values(row).execute();
+		return toTeam(row);
+	}
+
+	async get(id: string): Promise<TeamRecord | undefined> {
+		const row = await this.#db.selectFrom("teams").selectAll().where("id", "=", id).executeTakeFirst();
+		return row && toTeam(row);
+	}
+
+	async bySlug(slug: string): Promise<TeamRecord | undefined> {
+		const row = await this.#db.selectFrom("teams").selectAll().where("slug", "=", slug).executeTakeFirst();
+		return row && toTeam(row);
+	}
+
+	/** The team that a fresh database starts with. */
+	async first(): Promise<TeamRecord | undefined> {
+		const row = await this.#db.selectFrom("teams").selectAll().orderBy("created_at").orderBy("id").limit(1).executeTakeFirst();
+		return row && toTeam(row);
+	}
+}
+
+function toTeam(row: Selectable<TeamsTable>): TeamRecord {
+	return { id: row.id, slug: row.slug, name: row.name, createdAt: readTime(row.created_at) };
+}
