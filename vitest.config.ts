@@ -14,6 +14,7 @@ export default defineConfig({
 				test: {
 					name: "engine",
 					include: ["tests/**/*.test.ts"],
+					globalSetup: ["tests/support/shared-server.ts"],
 					testTimeout: 180_000,
 					hookTimeout: 300_000,
 				},

@@ -1,0 +1,227 @@
+import type { Sandbox as CodeSandbox } from "@e2b/code-interpreter";
+import { Sandbox } from "e2b";
+import { expect, test } from "vitest";
+import { deleteAtEnd, newCodeSandbox, newSandbox, sdk, until } from "../support/sandboxes.ts";
+
+/** A counter whose value exists in the memory of one process only; it is asked through a signal and a file. */
+const COUNTER = `python3 -u -c '
+import signal, time, os
+n = 0
+def tell(*_):
+    with open("/tmp/answer.new", "w") as f: f.write(f"{os.getpid()} {n}")
+    os.rename("/tmp/answer.new", "/tmp/answer")
+signal.signal(signal.SIGUSR1, tell)
+while True:
+    n += 1
+    time.sleep(0.02)
+'`;
+
+async function askCounter(sandbox: Sandbox, pid: number): Promise<{ pid: number; count: number }> {
+	const { stdout } = await sandbox.commands.run(
+		`rm -f /tmp/answer; kill -USR1 ${pid}; while [ ! -e /tmp/answer ]; do sleep 0.02; done; cat /tmp/answer`,
+	);
+	const [answeredBy, count] = stdout.split(" ").map(Number);
+	return { pid: answeredBy ?? 0, count: count ?? 0 };
+}
+
+test("the first program of every user prints 42 and 41", async () => {
+	const sandbox = await newCodeSandbox();
+	await sandbox.runCode("x = 41");
+	const snapshot = await sandbox.createSnapshot();
+	deleteAtEnd(snapshot.snapshotId);
+	const child = await newCodeSandbox(snapshot.snapshotId);
+	expect((await child.runCode("x + 1")).text).toBe("42");
+	expect((await sandbox.runCode("x")).text).toBe("41");
+});
+
+test("memory is captured: a process goes on counting, with its pid, in the clone and in the source", async () => {
+	const source = await newSandbox();
+	const handle = await source.commands.run(COUNTER, { background: true, timeoutMs: 0 });
+	const { stdout } = await source.commands.run("sleep 0.5; pgrep -n python3");
+	const pid = Number(stdout);
+	const before = await askCounter(source, pid);
+	const { snapshotId } = await source.createSnapshot();
+	deleteAtEnd(snapshotId);
+	const child = await newSandbox(snapshotId);
+
+	const inChild = await askCounter(child, pid);
+	expect(inChild.pid).toBe(before.pid);
+	expect(inChild.count).toBeGreaterThanOrEqual(before.count);
+	const inSource = await askCounter(source, pid);
+	expect(inSource.pid).toBe(before.pid);
+	expect(inSource.count).toBeGreaterThan(before.count);
+	expect((await child.commands.list()).map((process) => process.pid)).toContain(handle.pid);
+});
+
+test("two children and the source diverge, and the snapshot outlives the source", async () => {
+	const source = await newSandbox();
+	await source.files.write("/home/user/state", "captured");
+	const { snapshotId } = await source.createSnapshot();
+	deleteAtEnd(snapshotId);
+	const [first, second] = await Promise.all([newSandbox(snapshotId), newSandbox(snapshotId)]);
+	const all = [source, first, second];
+	await Promise.all(all.map((sandbox, index) => sandbox.files.write("/home/user/state", `own ${index}`)));
+	expect(await Promise.all(all.map((sandbox) => sandbox.files.read("/home/user/state")))).toEqual(["own 0", "own 1", "own 2"]);
+	expect(new Set(all.map((sandbox) => sandbox.sandboxId)).size).toBe(3);
+
+	await source.kill();
+	const late = await newSandbox(snapshotId);
+	expect(await late.files.read("/home/user/state")).toBe("captured");
+});
+
+test("a snapshot of a clone captures what the clone did", async () => {
+	const source = await newCodeSandbox();
+	await source.runCode("steps = ['source']");
+	const first = deleteAtEnd((await source.createSnapshot()).snapshotId);
+	const child = await newCodeSandbox(first);
+	await child.runCode("steps.append('child')");
+	const second = deleteAtEnd((await child.createSnapshot()).snapshotId);
+	const grandchild = await newCodeSandbox(second);
+	expect((await grandchild.runCode("steps")).text).toBe("['source', 'child']");
+	expect((await source.runCode("steps")).text).toBe("['source']");
+});
+
+test("static and instance forms snapshot the same sandbox, which keeps its id", async () => {
+	const source = await newSandbox();
+	const id = source.sandboxId;
+	const [one, two] = [await source.createSnapshot(), await Sandbox.createSnapshot(id, sdk())];
+	deleteAtEnd(one.snapshotId);
+	deleteAtEnd(two.snapshotId);
+	expect(one.snapshotId).not.toBe(two.snapshotId);
+	expect((await source.getInfo()).sandboxId).toBe(id);
+	expect(await source.isRunning()).toBe(true);
+});
+
+test("listing pages through a sandbox's snapshots, newest first, and leaves out others", async () => {
+	const [source, other] = await Promise.all([newSandbox(), newSandbox()]);
+	const made: string[] = [];
+	for (let index = 0; index < 3; index++) made.push(deleteAtEnd((await source.createSnapshot()).snapshotId));
+	deleteAtEnd((await other.createSnapshot()).snapshotId);
+
+	const pages: string[][] = [];
+	const paginator = Sandbox.listSnapshots({ ...sdk(), sandboxId: source.sandboxId, limit: 2 });
+	while (paginator.hasNext) pages.push((await paginator.nextItems()).map((snapshot) => snapshot.snapshotId));
+	expect(pages.map((page) => page.length)).toEqual([2, 1]);
+	expect(pages.flat()).toEqual(made.toReversed());
+});
+
+test("deleting answers true, then false; a deleted snapshot starts nothing", async () => {
+	const source = await newSandbox();
+	const { snapshotId } = await source.createSnapshot();
+	expect(await Sandbox.deleteSnapshot(snapshotId, sdk())).toBe(true);
+	expect(await Sandbox.deleteSnapshot(snapshotId, sdk())).toBe(false);
+	await expect(Sandbox.create(snapshotId, sdk())).rejects.toThrow("not found");
+});
+
+test("a snapshot in use cannot be deleted until its last sandbox is killed", async () => {
+	const source = await newSandbox();
+	const { snapshotId } = await source.createSnapshot();
+	const child = await newSandbox(snapshotId);
+	await expect(Sandbox.deleteSnapshot(snapshotId, sdk())).rejects.toThrow("400");
+	await child.kill();
+	expect(await Sandbox.deleteSnapshot(snapshotId, sdk())).toBe(true);
+});
+
+test("a named snapshot is found by its name, and taken again it moves", async () => {
+	const source = await newSandbox();
+	const name = `named-${source.sandboxId}`;
+	await source.files.write("/home/user/version", "one");
+	const first = await source.createSnapshot({ name });
+	deleteAtEnd(first.snapshotId);
+	expect(first.snapshotId).toMatch(new RegExp(`^[a-z0-9-]+/${name}:default$`));
+	await source.files.write("/home/user/version", "two");
+	const second = await source.createSnapshot({ name });
+	expect(second.snapshotId).toBe(first.snapshotId);
+	const child = await newSandbox(name);
+	expect(await child.files.read("/home/user/version")).toBe("two");
+});
+
+test("clones have their own identity", async () => {
+	const source = await newCodeSandbox();
+	await source.runCode("import random, numpy\nrandom.seed(1)\nnumpy.random.seed(1)");
+	await source.runCode("let held = Math.random()", { language: "js" });
+	const { snapshotId } = await source.createSnapshot();
+	deleteAtEnd(snapshotId);
+	const clones = await Promise.all([newCodeSandbox(snapshotId), newCodeSandbox(snapshotId), newCodeSandbox(snapshotId)]);
+	const facts = await Promise.all(
+		clones.map(async (clone) => ({
+			machineId: (await clone.commands.run("cat /etc/machine-id")).stdout.trim(),
+			hostname: (await clone.commands.run("hostname")).stdout.trim(),
+			generation: (await clone.commands.run("cat /run/offshoot/generation")).stdout.trim(),
+			random: (await clone.runCode("(random.random(), numpy.random.random())")).text,
+			mathRandom: (await clone.runCode("Math.random()", { language: "js" })).text,
+			token: (clone as unknown as { envdAccessToken?: string }).envdAccessToken,
+		})),
+	);
+	for (const key of ["machineId", "hostname", "random", "mathRandom", "token"] as const) {
+		expect(new Set(facts.map((fact) => fact[key])).size, `${key}: ${facts.map((fact) => fact[key])}`).toBe(clones.length);
+	}
+	expect(facts.map((fact) => fact.machineId.length)).toEqual([32, 32, 32]);
+	expect(new Set(facts.map((fact) => fact.generation)).size).toBe(1);
+	const parent = (await source.commands.run("cat /run/offshoot/generation")).stdout.trim();
+	expect(Number(facts[0]?.generation)).toBe(Number(parent) + 1);
+});
+
+test("the token of one sandbox opens no other", async () => {
+	const source = await newCodeSandbox();
+	const { snapshotId } = await source.createSnapshot();
+	deleteAtEnd(snapshotId);
+	const child = await newCodeSandbox(snapshotId);
+	const tokenOf = (sandbox: CodeSandbox) => (sandbox as unknown as { envdAccessToken: string }).envdAccessToken;
+	const call = (sandbox: CodeSandbox, token: string) =>
+		fetch(`${sdk().sandboxUrl}/envs`, {
+			headers: { "E2b-Sandbox-Id": sandbox.sandboxId, "E2b-Sandbox-Port": "49983", "X-Access-Token": token },
+		}).then((response) => response.status);
+	expect(await call(child, tokenOf(child))).toBe(200);
+	expect(await call(child, tokenOf(source))).toBe(401);
+	expect(await call(source, tokenOf(child))).toBe(401);
+	expect(await call(source, tokenOf(source))).toBe(200);
+});
+
+test("a clone keeps the source's environment and the new request wins", async () => {
+	const source = await newSandbox("base", { envs: { KEPT: "source", CHANGED: "source" } });
+	const { snapshotId } = await source.createSnapshot();
+	deleteAtEnd(snapshotId);
+	const child = await newSandbox(snapshotId, { envs: { CHANGED: "child" } });
+	const print = (sandbox: Sandbox) =>
+		sandbox.commands.run('echo "$KEPT $CHANGED $E2B_SANDBOX_ID"').then(({ stdout }) => stdout.trim());
+	expect(await print(child)).toBe(`source child ${child.sandboxId}`);
+	expect(await print(source)).toBe(`source source ${source.sandboxId}`);
+});
+
+test("hooks on restore have run before the first request reaches the clone", async () => {
+	const source = await newSandbox();
+	const hook = '#!/bin/sh\necho "$(cat /run/offshoot/generation) $(hostname)" > /home/user/restored\n';
+	await source.files.write("/etc/offshoot/on-restore.d/10-note", hook, { user: "root" });
+	await source.commands.run("chmod +x /etc/offshoot/on-restore.d/10-note", { user: "root" });
+	const { snapshotId } = await source.createSnapshot();
+	deleteAtEnd(snapshotId);
+	const child = await newSandbox(snapshotId);
+	expect(await child.files.read("/home/user/restored")).toContain(child.sandboxId);
+});
+
+test("fork makes five siblings that all go on from the same instant", async () => {
+	const source = await newCodeSandbox();
+	await source.runCode("x = 1");
+	const results = await source.fork({ count: 5 });
+	const forks = results.filter((result): result is CodeSandbox => !(result instanceof Error));
+	expect(results.filter((result) => result instanceof Error)).toEqual([]);
+	try {
+		expect(new Set(forks.map((fork) => fork.sandboxId)).size).toBe(5);
+		const texts = await Promise.all(forks.map(async (fork, index) => (await fork.runCode(`x += ${index}; x`)).text));
+		expect(texts).toEqual(["1", "2", "3", "4", "5"]);
+		expect((await source.runCode("x")).text).toBe("1");
+	} finally {
+		await Promise.all(forks.map((fork) => fork.kill()));
+	}
+});
+
+test("snapshots of a killed and of a paused sandbox are refused as not found", async () => {
+	const killed = await newSandbox();
+	await killed.kill();
+	await expect(Sandbox.createSnapshot(killed.sandboxId, sdk())).rejects.toThrow(`Sandbox "${killed.sandboxId}" doesn't exist`);
+	const paused = await newSandbox();
+	await paused.pause();
+	await expect(Sandbox.createSnapshot(paused.sandboxId, sdk())).rejects.toThrow(paused.sandboxId);
+	await until("paused state", async () => (await Sandbox.getInfo(paused.sandboxId, sdk())).state === "paused");
+});

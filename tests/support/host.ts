@@ -1,0 +1,56 @@
+import { execFile } from "node:child_process";
+import { readdir, readFile } from "node:fs/promises";
+import { promisify } from "node:util";
+
+const execute = promisify(execFile);
+
+/** Everything on the host that carries an instance's id. */
+export interface HostTraces {
+	readonly namespaces: readonly string[];
+	readonly links: readonly string[];
+	readonly tables: readonly string[];
+	readonly mounts: readonly string[];
+	readonly processes: readonly string[];
+}
+
+/** Looks for traces of one instance on the host. */
+export async function hostTraces(instance: string): Promise<HostTraces> {
+	const has = (line: string) => line.includes(instance);
+	const [namespaces, links, tables, mounts] = await Promise.all([
+		readdir("/run/netns").catch(() => []),
+		execute("ip", ["-o", "link"]).then(({ stdout }) => stdout.split("\n")),
+		execute("nft", ["list", "tables"]).then(({ stdout }) => stdout.split("\n")),
+		readFile("/proc/self/mounts", "utf8").then((text) => text.split("\n")),
+	]);
+	return {
+		namespaces: namespaces.filter(has),
+		links: links.filter(has),
+		tables: tables.filter(has),
+		mounts: mounts.filter(has),
+		processes: await engineProcesses(instance),
+	};
+}
+
+/** Command lines of engine processes whose state lives in the instance's runtime directory. */
+export async function engineProcesses(instance: string): Promise<string[]> {
+	const found: string[] = [];
+	for (const pid of await readdir("/proc")) {
+		if (!/^\d+$/.test(pid)) continue;
+		const line = await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "");
+		if (line.includes("runsc") && line.includes(`/run/offshoot/${instance}/`))
+			found.push(`${pid} ${line.replaceAll("\0", " ").slice(0, 120)}`);
+	}
+	return found;
+}
+
+/** Counts for before-and-after comparisons. */
+export async function hostCounts(instance: string): Promise<Record<keyof HostTraces, number>> {
+	const traces = await hostTraces(instance);
+	return {
+		namespaces: traces.namespaces.length,
+		links: traces.links.length,
+		tables: traces.tables.length,
+		mounts: traces.mounts.length,
+		processes: traces.processes.length,
+	};
+}

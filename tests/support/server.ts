@@ -1,0 +1,108 @@
+import { execFile } from "node:child_process";
+import { mkdtemp, rm } from "node:fs/promises";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
+
+/**
+ * A real server for tests: started, asked and ended through the command line as a user would, on a data directory and
+ * a port of its own.
+ */
+export interface TestServer {
+	readonly dataDir: string;
+	readonly port: number;
+	readonly url: string;
+	readonly apiKey: string;
+	/** What every SDK call needs to reach this server. */
+	readonly sdk: { readonly apiKey: string; readonly apiUrl: string; readonly sandboxUrl: string };
+	/** Environment for child processes that use an SDK. */
+	readonly env: Readonly<Record<string, string>>;
+	/** Runs one command of the command line against this server's data directory. */
+	cli(...args: string[]): Promise<{ stdout: string; stderr: string }>;
+	status(): Promise<ServerStatus>;
+	/** Ends the server process without any chance to clean up. */
+	killHard(): Promise<void>;
+	/** Starts the server again on the same data directory. */
+	start(): Promise<void>;
+	/** `down`, and removes the data directory. */
+	destroy(): Promise<void>;
+}
+
+export interface ServerStatus {
+	readonly pid: number;
+	readonly instance: string;
+	readonly sandboxes: { readonly running: number; readonly paused: number };
+}
+
+const execute = promisify(execFile);
+const MAIN = join(import.meta.dirname, "../../src/cli/main.ts");
+const START_TIMEOUT_MS = 900_000;
+
+export async function startTestServer(env: Readonly<Record<string, string>> = {}): Promise<TestServer> {
+	const dataDir = await mkdtemp(join(tmpdir(), "offshoot-test-"));
+	const port = await freePort();
+	const childEnv = { ...process.env, ...env, OFFSHOOT_DATA_DIR: dataDir, OFFSHOOT_PORT: String(port) };
+	const cli = (...args: string[]) =>
+		execute(process.execPath, [MAIN, ...args], { env: childEnv, timeout: START_TIMEOUT_MS, maxBuffer: 1 << 26 });
+
+	await cli("up", "--detach");
+	const exports = parseExports((await cli("env")).stdout);
+	const apiKey = exports.E2B_API_KEY ?? "";
+	const url = exports.E2B_API_URL ?? "";
+	const status = async () => JSON.parse((await cli("status", "--json")).stdout) as ServerStatus;
+	return {
+		dataDir,
+		port,
+		url,
+		apiKey,
+		sdk: { apiKey, apiUrl: url, sandboxUrl: exports.E2B_SANDBOX_URL ?? "" },
+		env: exports,
+		cli,
+		status,
+		killHard: async () => {
+			const { pid } = await status();
+			process.kill(pid, "SIGKILL");
+			await processEnd(pid);
+		},
+		start: async () => {
+			await cli("up", "--detach");
+		},
+		destroy: async () => {
+			await cli("down");
+			await rm(dataDir, { recursive: true, force: true });
+		},
+	};
+}
+
+/** Reads the lines that `offshoot env` prints for a shell. */
+export function parseExports(text: string): Record<string, string> {
+	const found: Record<string, string> = {};
+	for (const [, name, value] of text.matchAll(/^export ([A-Z0-9_]+)=(.*)$/gm)) {
+		if (name !== undefined && value !== undefined) found[name] = value.replace(/^'(.*)'$/, "$1");
+	}
+	return found;
+}
+
+async function freePort(): Promise<number> {
+	const server = createServer();
+	const { promise, resolve } = Promise.withResolvers<void>();
+	server.listen(0, "127.0.0.1", resolve);
+	await promise;
+	const address = server.address();
+	server.close();
+	if (address === null || typeof address === "string") throw new Error("no free port");
+	return address.port;
+}
+
+/** Resolves when no process has this pid any more. */
+export async function processEnd(pid: number): Promise<void> {
+	for (;;) {
+		try {
+			process.kill(pid, 0);
+		} catch {
+			return;
+		}
+		await new Promise((resolve) => setTimeout(resolve, 20));
+	}
+}
