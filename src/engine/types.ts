@@ -64,7 +64,14 @@ export interface SandboxEngine {
 	newSpec(resources: Resources, env: Readonly<Record<string, string>>): SpecTemplate;
 	/** Cold start: runs the spec's init in the container. */
 	boot(config: ContainerConfig, signal: AbortSignal): Promise<ContainerState>;
-	/** Starts a container from an image directory; its processes go on where the image was taken. */
+	/**
+	 * Makes a container that runs nothing yet, so that a later restore into it is quicker. Only a restore with the same
+	 * config may follow.
+	 */
+	create(config: ContainerConfig, signal: AbortSignal): Promise<void>;
+	/**
+	 * Starts a container (made ahead or not) from an image directory; its processes go on where the image was taken.
+	 */
 	restore(config: ContainerConfig, imageDir: string, signal: AbortSignal): Promise<ContainerState>;
 	/**
 	 * Captures memory and files into `imageDir` (fresh, made by this call). The container goes on as it was: running

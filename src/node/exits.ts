@@ -8,14 +8,13 @@ const POLL_MS = 250;
  * the kernel tells us nothing: their pids are looked at a few times a second, which costs microseconds each.
  */
 export function watchExits(records: Records, onExit: (record: ContainerRecord) => void): () => void {
-	const reported = new Set<string>();
+	const reported = new WeakSet<ContainerRecord>();
 	const timer = setInterval(() => {
 		for (const record of records.all()) {
-			if (record.phase !== "ready" || reported.has(record.containerId) || isAlive(record.pid)) continue;
-			reported.add(record.containerId);
+			if (record.phase !== "ready" || reported.has(record) || isAlive(record.pid)) continue;
+			reported.add(record);
 			onExit(record);
 		}
-		for (const id of reported) if (records.get(id) === undefined) reported.delete(id);
 	}, POLL_MS);
 	return () => clearInterval(timer);
 }

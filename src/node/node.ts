@@ -1,10 +1,11 @@
 import { randomBytes } from "node:crypto";
 import type { Logger } from "pino";
-import type { EgressPolicy, Engines, Slot, SlotPool } from "../engine/index.ts";
+import type { EgressPolicy, Engines, SlotPool } from "../engine/index.ts";
 import { type AgentInit, containerId, OffshootError } from "../protocol/index.ts";
 import type { Artifact, Store } from "../store/index.ts";
 import { agentClient } from "./agent-client.ts";
 import { capture, factsOf } from "./capture.ts";
+import { type ContainerAhead, ContainersAhead } from "./containers-ahead.ts";
 import { newControlKey } from "./control-key.ts";
 import { watchExits } from "./exits.ts";
 import type { ContainerRecord, Records } from "./records.ts";
@@ -47,24 +48,25 @@ export class LocalNode implements NodeClient {
 	readonly #options: NodeOptions;
 	readonly #listeners = new Set<(exit: SandboxExit) => void>();
 	readonly #removing = new Map<string, Promise<void>>();
+	readonly #ahead: ContainersAhead;
 	readonly #stopWatching: () => void;
 
 	constructor(options: NodeOptions) {
+		this.#ahead = new ContainersAhead(options);
 		this.nodeId = options.nodeId;
 		this.#options = options;
 		this.#stopWatching = watchExits(options.records, (record) => void this.#exited(record));
 	}
 
 	async start(order: StartOrder, signal: AbortSignal): Promise<StartedSandbox> {
-		const id = containerId(order.sandboxId, order.incarnation);
-		const existing = this.#options.records.get(id);
+		const existing = this.#options.records.find(order.sandboxId, order.incarnation);
 		if (existing?.phase === "ready") return startedOf(existing);
 		if (existing !== undefined) await this.#removeContainer(existing);
 
 		const limit = AbortSignal.any([signal, AbortSignal.timeout(START_TIMEOUT_MS)]);
 		const artifact = await this.#artifact(order.artifactId);
-		const slot = await this.#options.slots.acquire(limit);
-		const record = newRecord(order, artifact, slot);
+		const place = this.#ahead.take(artifact) ?? (await this.#newPlace(order, limit));
+		const record = newRecord(order, artifact, place);
 		try {
 			return startedOf(await this.#restore(record, order, artifact, limit));
 		} catch (error) {
@@ -81,6 +83,17 @@ export class LocalNode implements NodeClient {
 		return artifact;
 	}
 
+	async #newPlace(order: OrderKey, signal: AbortSignal): Promise<ContainerAhead> {
+		const slot = await this.#options.slots.acquire(signal);
+		try {
+			await this.#options.slots.prepare(slot, signal);
+		} catch (error) {
+			await this.#options.slots.release(slot);
+			throw error;
+		}
+		return { id: containerId(order.sandboxId, order.incarnation), slot };
+	}
+
 	/** Captured processes may use any feature they once saw; without it they would die of an illegal instruction. */
 	#requireCpu({ manifest }: Artifact): void {
 		const missing = manifest.cpuFeatures.filter((feature) => !this.#options.cpuFeatures.includes(feature));
@@ -95,7 +108,6 @@ export class LocalNode implements NodeClient {
 		const rootfs = await store.rootfs(record.rootfs.id);
 		await records.put(record);
 		// The policy stands before the guest runs: not one packet leaves under another one.
-		await slots.prepare(record.slot, signal);
 		await slots.setEgress(record.slot, order.egress, signal);
 		const config = {
 			id: record.containerId,
@@ -144,7 +156,7 @@ export class LocalNode implements NodeClient {
 	}
 
 	async remove(order: OrderKey, _signal: AbortSignal): Promise<void> {
-		const record = this.#options.records.get(containerId(order.sandboxId, order.incarnation));
+		const record = this.#options.records.find(order.sandboxId, order.incarnation);
 		if (record !== undefined) await this.#removeContainer(record);
 	}
 
@@ -193,9 +205,20 @@ export class LocalNode implements NodeClient {
 		return () => this.#listeners.delete(listener);
 	}
 
-	/** Stops watching; containers live on. */
+	/** Keeps `count` containers ready for starts from this artifact and from snapshots of its sandboxes. */
+	async keepAhead(artifactId: string, count: number): Promise<void> {
+		await this.#ahead.keep(await this.#artifact(artifactId), count);
+	}
+
+	/** Figures of the pool of containers made ahead. */
+	poolStats(): { readonly ready: number; readonly wanted: number } {
+		return this.#ahead.stats();
+	}
+
+	/** Stops watching; sandboxes live on. */
 	async close(): Promise<void> {
 		this.#stopWatching();
+		await this.#ahead.close();
 		await Promise.allSettled(this.#removing.values());
 	}
 
@@ -210,15 +233,15 @@ export class LocalNode implements NodeClient {
 	}
 
 	#ready(order: OrderKey): ContainerRecord {
-		const record = this.#options.records.get(containerId(order.sandboxId, order.incarnation));
+		const record = this.#options.records.find(order.sandboxId, order.incarnation);
 		if (record?.phase === "ready") return record;
 		throw new OffshootError("not_found", `sandbox ${order.sandboxId} is not running on node ${this.nodeId}`);
 	}
 }
 
-function newRecord(order: StartOrder, { manifest, spec }: Artifact, slot: Slot): ContainerRecord {
+function newRecord(order: StartOrder, { manifest, spec }: Artifact, place: ContainerAhead): ContainerRecord {
 	return {
-		containerId: containerId(order.sandboxId, order.incarnation),
+		containerId: place.id,
 		sandboxId: order.sandboxId,
 		incarnation: order.incarnation,
 		operationId: order.operationId,
@@ -226,7 +249,7 @@ function newRecord(order: StartOrder, { manifest, spec }: Artifact, slot: Slot):
 		artifactId: order.artifactId,
 		phase: "starting",
 		pid: 0,
-		slot,
+		slot: place.slot,
 		engine: manifest.engine,
 		rootfs: manifest.rootfs,
 		cpuFeatures: manifest.cpuFeatures,

@@ -34,7 +34,7 @@ const RecordSchema = Type.Object({
 export type ContainerRecord = Static<typeof RecordSchema>;
 
 export interface Records {
-	get(containerId: string): ContainerRecord | undefined;
+	find(sandboxId: string, incarnation: number): ContainerRecord | undefined;
 	all(): readonly ContainerRecord[];
 	put(record: ContainerRecord): Promise<void>;
 	delete(containerId: string): Promise<void>;
@@ -50,7 +50,8 @@ export async function openRecords(dir: string): Promise<Records> {
 		else records.set(record.containerId, record);
 	}
 	return {
-		get: (id) => records.get(id),
+		find: (sandboxId, incarnation) =>
+			[...records.values()].find((record) => record.sandboxId === sandboxId && record.incarnation === incarnation),
 		all: () => [...records.values()],
 		put: async (record) => {
 			const path = join(dir, `${record.containerId}.json`);

@@ -31,6 +31,7 @@ class GvisorEngine implements SandboxEngine {
 	readonly #runsc: Runsc;
 	readonly #bundleDir: string;
 	readonly #overlayDir: string;
+	readonly #created = new Set<string>();
 
 	constructor(options: GvisorOptions) {
 		this.build = options.build;
@@ -47,20 +48,32 @@ class GvisorEngine implements SandboxEngine {
 			.sort();
 	}
 
-	boot(config: ContainerConfig, signal: AbortSignal): Promise<ContainerState> {
-		return this.#start(config, ["run", "-detach"], signal);
+	async boot(config: ContainerConfig, signal: AbortSignal): Promise<ContainerState> {
+		await this.#writeBundle(config);
+		return this.#launch(config, ["run", "-detach"], signal);
 	}
 
-	restore(config: ContainerConfig, imageDir: string, signal: AbortSignal): Promise<ContainerState> {
-		return this.#start(config, ["restore", "-detach", `-image-path=${imageDir}`], signal);
+	async create(config: ContainerConfig, signal: AbortSignal): Promise<void> {
+		await this.#writeBundle(config);
+		await this.#launch(config, ["create"], signal);
+		this.#created.add(config.id);
 	}
 
-	async #start(config: ContainerConfig, command: readonly string[], signal: AbortSignal): Promise<ContainerState> {
+	async restore(config: ContainerConfig, imageDir: string, signal: AbortSignal): Promise<ContainerState> {
+		if (!this.#created.delete(config.id)) await this.#writeBundle(config);
+		return this.#launch(config, ["restore", "-detach", `-image-path=${imageDir}`], signal);
+	}
+
+	async #writeBundle(config: ContainerConfig): Promise<void> {
 		const bundle = this.#bundle(config.id);
-		const pidFile = join(bundle, "pid");
 		await mkdir(bundle, { recursive: true, mode: 0o700 });
 		await mkdir(this.#overlayDir, { recursive: true, mode: 0o700 });
 		await writeFile(join(bundle, "config.json"), JSON.stringify(bindSpec(config)));
+	}
+
+	async #launch(config: ContainerConfig, command: readonly string[], signal: AbortSignal): Promise<ContainerState> {
+		const bundle = this.#bundle(config.id);
+		const pidFile = join(bundle, "pid");
 		const overlay = `--overlay2=root:dir=${this.#overlayDir},size=${config.resources.diskSizeMB}m`;
 		const args = [...command, `-bundle=${bundle}`, `-pid-file=${pidFile}`, config.id];
 		try {
@@ -90,6 +103,7 @@ class GvisorEngine implements SandboxEngine {
 	}
 
 	async remove(id: string, signal: AbortSignal): Promise<void> {
+		this.#created.delete(id);
 		try {
 			await this.#runsc.call(["delete", "-force", id], signal);
 		} catch (error) {

@@ -1,0 +1,28 @@
+import { readdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { startTestServer, type TestServer } from "../../tests/support/server.ts";
+
+/** A server of its own for one benchmark; the SDK finds it through the environment. */
+export async function withServer<T>(work: (server: TestServer) => Promise<T>): Promise<T> {
+	const server = await startTestServer();
+	Object.assign(process.env, server.env);
+	try {
+		return await work(server);
+	} finally {
+		await server.destroy();
+	}
+}
+
+/** Id of the newest published artifact of a kind; the server must be quiet. */
+export async function newestArtifact(dataDir: string, kind: "template" | "snapshot", templateName?: string): Promise<string> {
+	const dir = join(dataDir, "artifacts");
+	const manifests: { id: string; kind: string; createdAt: string; templateName?: string }[] = [];
+	for (const name of await readdir(dir)) {
+		if (!name.startsWith(".")) manifests.push(JSON.parse(await readFile(join(dir, name, "manifest.json"), "utf8")));
+	}
+	const found = manifests
+		.filter((manifest) => manifest.kind === kind && (templateName === undefined || manifest.templateName === templateName))
+		.sort((a, b) => b.createdAt.localeCompare(a.createdAt))[0];
+	if (found === undefined) throw new Error(`no ${kind} artifact in ${dir}`);
+	return found.id;
+}
