@@ -1,0 +1,106 @@
+/**
+ * Finished trees by content. A tree appears under its id complete, durable and with its digest, or not at all: it is
+ * made in `tmp/`, flushed, and renamed. Published trees never change; they may share files through hard links. What a
+ * crash leaves in `tmp/` is removed by the next builder, which holds the lock.
+ */
+import { mkdir, mkdtemp, readdir, readFile, rename, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { type Static, Type } from "@sinclair/typebox";
+import { Value } from "@sinclair/typebox/value";
+import { OffshootError } from "../../protocol/index.ts";
+import { treeDigest } from "./digest.ts";
+import { run } from "./run.ts";
+
+/** `layers` hold a template without the agent, `rootfs` what sandboxes start from. */
+export type TreeKind = "layers" | "rootfs";
+
+export interface CachedTree {
+	readonly id: string;
+	/** Directory of the tree. */
+	readonly path: string;
+	readonly digest: string;
+}
+
+/** Where one tree is made. */
+export interface Workshop {
+	/** To be created and filled by the builder. */
+	readonly tree: string;
+	/** For anything else; removed afterwards. */
+	readonly scratch: string;
+}
+
+const RECORD = { layers: "layer.json", rootfs: "rootfs.json" } as const;
+const Record = Type.Object({ id: Type.String(), digest: Type.String({ pattern: "^[0-9a-f]{64}$" }) });
+
+/** The tree with this id, or undefined when it was never finished. */
+export async function findTree(cacheDir: string, kind: TreeKind, id: string): Promise<CachedTree | undefined> {
+	const directory = join(cacheDir, kind, id);
+	const file = join(directory, RECORD[kind]);
+	const text = await readFile(file, "utf8").catch(() => undefined);
+	if (text === undefined) return undefined;
+	const record = parseRecord(text);
+	if (record?.id !== id) throw new OffshootError("internal", `${file} is damaged: remove ${directory} and start again`);
+	return { id, path: join(directory, "tree"), digest: record.digest };
+}
+
+function parseRecord(text: string): Static<typeof Record> | undefined {
+	try {
+		return Value.Decode(Record, JSON.parse(text));
+	} catch {
+		return undefined;
+	}
+}
+
+/** Makes and publishes a tree. Whatever goes wrong, nothing of it stays. The caller holds the cache's lock. */
+export async function makeTree(
+	cacheDir: string,
+	kind: TreeKind,
+	id: string,
+	fill: (workshop: Workshop) => Promise<void>,
+	signal: AbortSignal,
+): Promise<CachedTree> {
+	await mkdir(join(cacheDir, "tmp"), { recursive: true });
+	const temporary = await mkdtemp(join(cacheDir, "tmp", `${id}-`));
+	try {
+		const bundle = join(temporary, "bundle");
+		const tree = join(bundle, "tree");
+		await mkdir(bundle);
+		await fill({ tree, scratch: join(temporary, "scratch") });
+		const digest = await treeDigest(tree, signal);
+		await writeFile(join(bundle, RECORD[kind]), `${JSON.stringify({ id, digest }, null, "\t")}\n`);
+		return await publish(cacheDir, kind, { id, digest }, bundle, signal);
+	} finally {
+		await removeTree(temporary);
+	}
+}
+
+async function publish(
+	cacheDir: string,
+	kind: TreeKind,
+	record: { id: string; digest: string },
+	bundle: string,
+	signal: AbortSignal,
+): Promise<CachedTree> {
+	const parent = join(cacheDir, kind);
+	await mkdir(parent, { recursive: true });
+	await syncFilesystem(bundle, signal);
+	await rename(bundle, join(parent, record.id));
+	await syncFilesystem(parent, signal);
+	return { ...record, path: join(parent, record.id, "tree") };
+}
+
+/** Removes what builders that died have left. The caller holds the cache's lock. */
+export async function sweepCache(cacheDir: string): Promise<void> {
+	const left = await readdir(join(cacheDir, "tmp")).catch(() => []);
+	for (const name of left) await removeTree(join(cacheDir, "tmp", name));
+}
+
+/** Makes everything written so far on the filesystem of `path` durable. */
+export async function syncFilesystem(path: string, signal: AbortSignal): Promise<void> {
+	await run(["sync", "--file-system", path], { signal });
+}
+
+/** Removes a tree, never what is mounted in it. Runs to its end even when the build was aborted. */
+export async function removeTree(path: string): Promise<void> {
+	await run(["rm", "-rf", "--one-file-system", "--", path], { signal: new AbortController().signal });
+}
