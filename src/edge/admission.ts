@@ -1,0 +1,133 @@
+/** Turns control's decision about a request into a guest to talk to, or into the answer for the client. */
+import { timingSafeEqual } from "node:crypto";
+import type { IncomingMessage } from "node:http";
+import type { Admission, Control } from "../control/index.ts";
+import { AGENT_PORT, CONTROL_PORT, OffshootError } from "../protocol/index.ts";
+import * as answers from "./answers.ts";
+import { isControlOnlyPath } from "./control-paths.ts";
+import type { Plan } from "./exchange.ts";
+import type { Guest, Guests } from "./guests.ts";
+import { findSigner, signedFileRequest } from "./signed-files.ts";
+import {
+	type Destination,
+	destinationOf,
+	hasRoutingHeaders,
+	isSandboxHost,
+	resolveTarget,
+	type SandboxTarget,
+} from "./target.ts";
+
+export type EdgeControl = Pick<Control, "admit" | "signedUrlCandidates" | "onGone">;
+
+/** Where a request goes, before anybody was asked whether it may. */
+interface Located {
+	readonly target: SandboxTarget;
+	readonly destination: Destination;
+	readonly accessToken: string | undefined;
+}
+
+export type Verdict = { readonly guest: Guest; readonly plan: Plan } | { readonly answer: answers.Answer };
+
+/** How often a request is admitted anew when its guest ends between the decision and the first byte. */
+const ADMISSIONS = 3;
+const PORT_PLACEHOLDER = /\$\{PORT\}/g;
+
+export class Admissions {
+	readonly #control: EdgeControl;
+	readonly #guests: Guests;
+	readonly #connectionLimit: number;
+
+	constructor(control: EdgeControl, guests: Guests, connectionLimit: number) {
+		this.#control = control;
+		this.#guests = guests;
+		this.#connectionLimit = connectionLimit;
+	}
+
+	/** @param signal ends the waiting, not what control does meanwhile: other requests may wait for the same resume */
+	async judge(req: IncomingMessage, signal: AbortSignal): Promise<Verdict> {
+		const located = this.#locate(req);
+		if ("answer" in located) return located;
+		try {
+			return await this.#admit(req, located, signal);
+		} catch (error) {
+			if (signal.aborted) return { answer: answers.shuttingDown(located.target.sandboxId) };
+			if (!(error instanceof OffshootError)) throw error;
+			const answer = answers.failed(located.target.sandboxId, error.httpStatus, error.message);
+			const { retryAfterSeconds } = error.details;
+			return { answer: retryAfterSeconds === undefined ? answer : { ...answer, retryAfterSeconds } };
+		}
+	}
+
+	#locate(req: IncomingMessage): Located | { readonly answer: answers.Answer } {
+		const destination = destinationOf(req);
+		if (destination === undefined) return { answer: answers.invalidTarget("Invalid host") };
+		const signed = isAddressed(req, destination) ? undefined : signedFileRequest(req, destination.path);
+		if (signed !== undefined) {
+			const signer = findSigner(signed, this.#control.signedUrlCandidates());
+			if (signer === undefined) return { answer: answers.invalidSignature };
+			const target = { sandboxId: signer.sandboxId, port: AGENT_PORT };
+			return { target, destination, accessToken: signer.accessToken };
+		}
+
+		const target = resolveTarget(req, destination.hostname);
+		if ("invalid" in target) return { answer: answers.invalidTarget(target.invalid) };
+		if (target.port === CONTROL_PORT) return { answer: answers.reservedPort(target.sandboxId, target.port) };
+		if (target.port === AGENT_PORT && isControlOnlyPath(destination.path)) {
+			return { answer: answers.controlOnlyPath(destination.path) };
+		}
+		return { target, destination, accessToken: single(req.headers["x-access-token"]) };
+	}
+
+	async #admit(req: IncomingMessage, { target, destination, accessToken }: Located, signal: AbortSignal): Promise<Verdict> {
+		const trafficToken = single(req.headers["e2b-traffic-access-token"]);
+		for (let tries = 0; tries < ADMISSIONS; tries++) {
+			const admission = await this.#control.admit({ ...target, accessToken, trafficToken }, signal);
+			const refusal = refusalOf(admission, target, trafficToken);
+			if (refusal !== undefined) return { answer: refusal };
+			if (admission.kind !== "proxy") continue;
+			const guest = this.#guests.find({ ...admission, sandboxId: target.sandboxId });
+			if (guest === undefined) continue;
+			if (guest.flowCount >= this.#connectionLimit) {
+				return { answer: answers.tooManyConnections(target.sandboxId, this.#connectionLimit) };
+			}
+			const maskedHost = admission.maskRequestHost?.replaceAll(PORT_PLACEHOLDER, String(target.port));
+			return { guest, plan: { ...target, path: destination.path, authority: destination.authority, maskedHost } };
+		}
+		return { answer: answers.sandboxNotFound(target.sandboxId) };
+	}
+}
+
+/** True when the request itself names its sandbox. */
+export function isAddressed(req: IncomingMessage, { hostname }: Destination): boolean {
+	return isSandboxHost(hostname) || hasRoutingHeaders(req);
+}
+
+function refusalOf(admission: Admission, target: SandboxTarget, trafficToken: string | undefined): answers.Answer | undefined {
+	switch (admission.kind) {
+		case "proxy":
+			return target.port === AGENT_PORT ? undefined : trafficRefusal(admission.trafficToken, target.sandboxId, trafficToken);
+		case "not-found":
+			return answers.sandboxNotFound(target.sandboxId);
+		case "forbidden":
+			return answers.resumeForbidden(target.sandboxId);
+		case "transitioning":
+			return answers.stillTransitioning(target.sandboxId);
+		case "limit":
+			return answers.limitReached(target.sandboxId, admission.message);
+	}
+}
+
+function trafficRefusal(wanted: string | undefined, sandboxId: string, given: string | undefined): answers.Answer | undefined {
+	if (wanted === undefined) return undefined;
+	if (given === undefined) return answers.trafficTokenMissing(sandboxId);
+	return sameToken(wanted, given) ? undefined : answers.trafficTokenInvalid(sandboxId);
+}
+
+function sameToken(left: string, right: string): boolean {
+	const [a, b] = [Buffer.from(left), Buffer.from(right)];
+	return a.length === b.length && timingSafeEqual(a, b);
+}
+
+function single(value: string | string[] | undefined): string | undefined {
+	return typeof value === "string" ? value : undefined;
+}

@@ -1,0 +1,89 @@
+/**
+ * What the edge itself answers instead of a sandbox. Clients tell "not running" from "unreachable" by status and
+ * message, so the texts here are part of the protocol: only 502 may mean that a sandbox is not there.
+ */
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { isBrowserNavigation, renderPage } from "./page.ts";
+
+export interface Answer {
+	readonly status: number;
+	/** JSON body, or a plain text. */
+	readonly body: Readonly<Record<string, string | number>> | string;
+	readonly retryAfterSeconds?: number;
+}
+
+function answer(
+	status: number,
+	sandboxId: string,
+	message: string,
+	more: Readonly<Record<string, string | number>> = {},
+): Answer {
+	return { status, body: { sandboxId, message, ...more, code: status } };
+}
+
+export const invalidTarget = (text: string): Answer => ({ status: 400, body: text });
+
+export const sandboxNotFound = (sandboxId: string): Answer => answer(502, sandboxId, "The sandbox was not found");
+
+export const portClosed = (sandboxId: string, port: number): Answer =>
+	answer(502, sandboxId, "The sandbox is running but port is not open", { port });
+
+export const noAnswerInTime = (sandboxId: string, port: number, seconds: number): Answer =>
+	answer(504, sandboxId, `The sandbox did not answer within ${seconds} seconds`, { port });
+
+const SECURED = "Sandbox is secured with traffic access token.";
+
+export const trafficTokenMissing = (sandboxId: string): Answer =>
+	answer(403, sandboxId, `${SECURED} Token header 'e2b-traffic-access-token' is missing`);
+
+export const trafficTokenInvalid = (sandboxId: string): Answer =>
+	answer(403, sandboxId, `${SECURED} Provided token in header 'e2b-traffic-access-token' is invalid`);
+
+export const resumeForbidden = (sandboxId: string): Answer =>
+	answer(403, sandboxId, "The sandbox is paused and can't be resumed with the given credentials");
+
+export const reservedPort = (sandboxId: string, port: number): Answer =>
+	answer(403, sandboxId, "The port is reserved and not reachable", { port });
+
+export const stillTransitioning = (sandboxId: string): Answer =>
+	answer(409, sandboxId, "The sandbox is still transitioning between states; try again");
+
+export const limitReached = (sandboxId: string, message: string): Answer => answer(429, sandboxId, message);
+
+export const tooManyConnections = (sandboxId: string, connectionLimit: number): Answer =>
+	answer(429, sandboxId, "Too many connections to the sandbox", { connectionLimit });
+
+export const failed = (sandboxId: string, status: number, message: string): Answer => answer(status, sandboxId, message);
+
+export const controlOnlyPath = (path: string): Answer => ({
+	status: 404,
+	body: { message: "The path is not available from outside of the sandbox", path, code: 404 },
+});
+
+/** Not 502: the sandbox lives on while this server does not. */
+export const shuttingDown = (sandboxId: string): Answer => ({
+	...answer(503, sandboxId, "The server is shutting down; try again when it is back"),
+	retryAfterSeconds: 1,
+});
+
+/** A signed URL that no running sandbox has signed. Same body as the agent's own refusal. */
+export const invalidSignature: Answer = { status: 401, body: { code: 401, message: "invalid signature" } };
+
+/** Sends an answer; the connection stays usable. What the client still uploads is read and thrown away. */
+export function sendAnswer(req: IncomingMessage, res: ServerResponse, { status, body, retryAfterSeconds }: Answer): void {
+	const [type, text] = rendered(req, status, body);
+	res.setHeader("content-type", type);
+	res.setHeader("content-length", Buffer.byteLength(text));
+	res.setHeader("access-control-allow-origin", "*");
+	res.setHeader("cache-control", "no-store");
+	if (retryAfterSeconds !== undefined) res.setHeader("retry-after", retryAfterSeconds);
+	res.writeHead(status);
+	res.end(text);
+	req.resume();
+}
+
+function rendered(req: IncomingMessage, status: number, body: Answer["body"]): [type: string, text: string] {
+	if (typeof body === "string") return ["text/plain; charset=utf-8", body];
+	if (isBrowserNavigation(req)) return ["text/html; charset=utf-8", renderPage(status, body)];
+	return ["application/json; charset=utf-8", JSON.stringify(body)];
+}

@@ -1,0 +1,110 @@
+/**
+ * TCP connections to guests. A guest stands still while it is captured, so nothing here gives up quickly, and TCP
+ * keep-alive stays off: its probes would declare a connection dead that only stalls.
+ */
+import { Agent, type AgentOptions } from "node:http";
+import { connect, type NetConnectOpts, type Socket } from "node:net";
+import type { Duplex } from "node:stream";
+import { setTimeout as sleep } from "node:timers/promises";
+
+/** A program in the guest often opens its port a moment after the client was told about it. Pauses between tries, ms. */
+const BACK_OFF_MS = [100, 200, 300, 400];
+const CONNECT_TIMEOUT_MS = 60_000;
+/** Shorter than the idle limit of common servers, so that a request seldom meets a connection that is just being closed. */
+const POOLED_IDLE_MS = 1_500;
+const NOT_LISTENING = new Set(["ECONNREFUSED", "EHOSTUNREACH", "ENETUNREACH"]);
+
+export interface GuestEndpoint {
+	readonly host: string;
+	readonly port: number;
+	/** Keep our half open when the guest ends its own: for tunnels, where each half ends by itself. */
+	readonly allowHalfOpen?: boolean;
+}
+
+/**
+ * Connects to a port of a guest; tries again while nothing listens there.
+ * @throws the last connection error, or the reason of `signal`
+ */
+export async function dialGuest(endpoint: GuestEndpoint, signal: AbortSignal): Promise<Socket> {
+	for (const pause of BACK_OFF_MS) {
+		try {
+			return await dialOnce(endpoint, signal);
+		} catch (error) {
+			if (!isNotListening(error)) throw error;
+		}
+		await sleep(pause, undefined, { signal });
+	}
+	return dialOnce(endpoint, signal);
+}
+
+function isNotListening(error: unknown): boolean {
+	return error instanceof Error && "code" in error && NOT_LISTENING.has(String(error.code));
+}
+
+function dialOnce(endpoint: GuestEndpoint, signal: AbortSignal): Promise<Socket> {
+	const options: NetConnectOpts = { ...endpoint, noDelay: true };
+	return new Promise((resolve, reject) => {
+		signal.throwIfAborted();
+		const socket = connect(options);
+		const abort = () => socket.destroy(new Error("the connection attempt was given up", { cause: signal.reason }));
+		const settle = () => {
+			signal.removeEventListener("abort", abort);
+			socket.removeAllListeners("error").setTimeout(0).removeAllListeners("timeout");
+		};
+		signal.addEventListener("abort", abort, { once: true });
+		socket.setTimeout(CONNECT_TIMEOUT_MS, () => socket.destroy(new Error("the guest did not accept a connection in time")));
+		socket.once("error", (error) => {
+			settle();
+			reject(error);
+		});
+		socket.once("connect", () => {
+			settle();
+			resolve(socket);
+		});
+	});
+}
+
+/** Pool of idle connections to one incarnation of a sandbox. `destroy` ends all of them and every dial under way. */
+export class GuestAgent extends Agent {
+	readonly #address: string;
+	readonly #ended = new AbortController();
+
+	constructor(address: string) {
+		const options: AgentOptions = { keepAlive: true, maxFreeSockets: 64, scheduling: "lifo" };
+		super(options);
+		this.#address = address;
+	}
+
+	/** Dials a connection that is not pooled. */
+	dial(port: number): Promise<Socket> {
+		return dialGuest({ host: this.#address, port, allowHalfOpen: true }, this.#ended.signal);
+	}
+
+	override createConnection(
+		options: { port?: number | string | null },
+		onCreate?: (error: Error | null, stream: Duplex) => void,
+	): undefined {
+		const endpoint = { host: this.#address, port: Number(options.port) };
+		dialGuest(endpoint, this.#ended.signal).then(
+			(socket) => onCreate?.(null, socket),
+			(error: Error) => (onCreate as ((error: Error) => void) | undefined)?.(error),
+		);
+	}
+
+	override keepSocketAlive(stream: Duplex): boolean {
+		const socket = stream as Socket;
+		socket.setTimeout(POOLED_IDLE_MS);
+		socket.unref();
+		return true;
+	}
+
+	override reuseSocket(stream: Duplex, request: Parameters<Agent["reuseSocket"]>[1]): void {
+		(stream as Socket).setTimeout(0);
+		super.reuseSocket(stream, request);
+	}
+
+	override destroy(): void {
+		this.#ended.abort(new Error("the sandbox is gone"));
+		super.destroy();
+	}
+}

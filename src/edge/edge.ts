@@ -1,0 +1,103 @@
+/**
+ * Traffic to sandboxes. Guarantees: a request reaches a guest only after control admitted it, never its control port;
+ * nothing is buffered; and when a guest ends, every client of it learns so in the way its protocol means it.
+ */
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Duplex } from "node:stream";
+import type { Logger } from "pino";
+import { Admissions, type EdgeControl, isAddressed, type Verdict } from "./admission.ts";
+import { failed, sendAnswer } from "./answers.ts";
+import { dropSocket, isDropped } from "./drop.ts";
+import { Exchange } from "./exchange.ts";
+import { Guests } from "./guests.ts";
+import { hasBody } from "./headers.ts";
+import { signedFileRequest } from "./signed-files.ts";
+import { destinationOf } from "./target.ts";
+import { responseOn, Tunnel } from "./tunnel.ts";
+
+export interface EdgeOptions {
+	readonly control: EdgeControl;
+	readonly log: Logger;
+	/** Requests and tunnels that one sandbox may have open at a time; more are answered 429. */
+	readonly connectionLimit?: number;
+}
+
+export interface Edge {
+	/** True for requests to sandboxes, false for requests to the control plane. */
+	handles(req: IncomingMessage): boolean;
+	/** True for requests to sandboxes that `upgrade` takes; other upgrade wishes are ignored, as HTTP allows. */
+	upgrades(req: IncomingMessage): boolean;
+	request(req: IncomingMessage, res: ServerResponse): void;
+	/** @param head first bytes after the request's headers */
+	upgrade(req: IncomingMessage, client: Duplex, head: Buffer): void;
+	/** Ends all traffic; the sandboxes live on. */
+	close(): void;
+}
+
+const DEFAULT_CONNECTION_LIMIT = 5_000;
+
+export function createEdge({ control, log, connectionLimit = DEFAULT_CONNECTION_LIMIT }: EdgeOptions): Edge {
+	const guests = new Guests();
+	const admissions = new Admissions(control, guests, connectionLimit);
+	const closing = new AbortController();
+	const unsubscribe = control.onGone((gone) => guests.gone(gone.sandboxId, gone.incarnation));
+
+	/** Runs one request; whatever goes wrong in the edge itself ends as a 500 that says nothing about the guest. */
+	async function serve(req: IncomingMessage, run: (verdict: Verdict) => void): Promise<void> {
+		try {
+			run(await admissions.judge(req, closing.signal));
+		} catch (error) {
+			log.error({ err: error, url: req.url }, "a request to a sandbox failed in the edge");
+			run({ answer: failed("", 500, "internal error of the proxy") });
+		}
+	}
+
+	return {
+		handles(req) {
+			if (isDropped(req.socket)) return true;
+			const destination = destinationOf(req);
+			if (destination === undefined) return true;
+			return (
+				isAddressed(req, destination) ||
+				destination.hostname.startsWith("sandbox.") ||
+				signedFileRequest(req, destination.path) !== undefined
+			);
+		},
+
+		upgrades(req) {
+			// A request with a body is served as an ordinary one: its body would be taken for the tunnel's first bytes.
+			return req.headers.upgrade?.toLowerCase() !== "h2c" && !hasBody(req) && this.handles(req);
+		},
+
+		request(req, res) {
+			if (isDropped(req.socket)) {
+				req.resume();
+				return;
+			}
+			void serve(req, (verdict) => {
+				if (res.destroyed || res.headersSent) return;
+				if ("answer" in verdict) sendAnswer(req, res, verdict.answer);
+				else new Exchange(req, res, verdict.guest, verdict.plan).start();
+			});
+		},
+
+		upgrade(req, client, head) {
+			client.on("error", () => client.destroy());
+			if (!this.upgrades(req)) {
+				dropSocket(client);
+				return;
+			}
+			void serve(req, (verdict) => {
+				if (client.destroyed) return;
+				if ("answer" in verdict) sendAnswer(req, responseOn(req, client), verdict.answer);
+				else new Tunnel(req, client, verdict.guest, verdict.plan).start(head);
+			});
+		},
+
+		close() {
+			unsubscribe();
+			closing.abort(new Error("the server is shutting down"));
+			guests.endAll();
+		},
+	};
+}

@@ -1,0 +1,124 @@
+/**
+ * The listener that clients connect to. API and sandbox traffic share one port: requests that name a sandbox go to the
+ * edge, all others to the API. Owns the server and its sockets.
+ */
+import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import type { Duplex } from "node:stream";
+import { dropSocket, isDropped } from "./drop.ts";
+import type { Edge } from "./edge.ts";
+import { IDLE_TIMEOUT_MS } from "./exchange.ts";
+
+export interface FrontDoorOptions {
+	/** Answers requests that are not for a sandbox. */
+	readonly api: RequestListener;
+	readonly edge: Edge;
+	/** Address to listen on. */
+	readonly bind: string;
+	/** 0 takes a free one. */
+	readonly port: number;
+	/** Ends the door: as `close`. */
+	readonly signal: AbortSignal;
+}
+
+export interface FrontDoor {
+	readonly address: string;
+	readonly port: number;
+	/**
+	 * Stops accepting, ends sandbox traffic (the sandboxes live on), lets the API finish what it has begun. Resolves when
+	 * every connection is closed.
+	 */
+	close(): Promise<void>;
+}
+
+const MAX_HEADER_BYTES = 64 * 1024;
+const HEADERS_TIMEOUT_MS = 60_000;
+/** How long requests to the API may go on after `close`, ms. */
+const CLOSE_GRACE_MS = 30_000;
+const CLOSE_IDLE_EVERY_MS = 50;
+
+/** Listens. @throws the listen error, for example EADDRINUSE */
+export async function openFrontDoor({ api, edge, bind, port, signal }: FrontDoorOptions): Promise<FrontDoor> {
+	signal.throwIfAborted();
+	const server = createServer({
+		maxHeaderSize: MAX_HEADER_BYTES,
+		headersTimeout: HEADERS_TIMEOUT_MS,
+		keepAliveTimeout: IDLE_TIMEOUT_MS,
+		// An upload may take as long as it likes.
+		requestTimeout: 0,
+		shouldUpgradeCallback: (req) => edge.upgrades(req),
+	});
+	server.on("request", (req, res) => {
+		// After an upgrade wish that is ignored Node loses what came in the same packet: let nothing follow on this connection.
+		if (req.headers.upgrade !== undefined) res.shouldKeepAlive = false;
+		if (edge.handles(req)) edge.request(req, res);
+		else api(req, res);
+	});
+	server.on("checkContinue", (req: IncomingMessage, res: ServerResponse) => {
+		// The guest itself says whether it wants the body.
+		if (edge.handles(req)) {
+			edge.request(req, res);
+			return;
+		}
+		res.writeContinue();
+		api(req, res);
+	});
+	server.on("upgrade", (req, client, head) => edge.upgrade(req, client, head));
+	server.on("clientError", refuseMalformed);
+
+	await listen(server, bind, port);
+	let closed: Promise<void> | undefined;
+	const close = () => {
+		closed ??= shut(server, edge);
+		return closed;
+	};
+	signal.addEventListener("abort", () => void close(), { once: true });
+	const { address, port: actualPort } = server.address() as AddressInfo;
+	return { address, port: actualPort, close };
+}
+
+function listen(server: Server, bind: string, port: number): Promise<void> {
+	return new Promise((resolve, reject) => {
+		server.once("error", reject);
+		server.listen(port, bind, () => {
+			server.off("error", reject);
+			resolve();
+		});
+	});
+}
+
+async function shut(server: Server, edge: Edge): Promise<void> {
+	const done = new Promise<void>((resolve) => server.close(() => resolve()));
+	edge.close();
+	// Connections that were busy at that moment fall idle one by one, and would stay open for their keep-alive time.
+	const idle = setInterval(() => server.closeIdleConnections(), CLOSE_IDLE_EVERY_MS);
+	const impatient = setTimeout(() => server.closeAllConnections(), CLOSE_GRACE_MS);
+	await done;
+	clearInterval(idle);
+	clearTimeout(impatient);
+}
+
+const STATUS_TEXT: Readonly<Record<string, string>> = {
+	HPE_HEADER_OVERFLOW: "431 Request Header Fields Too Large",
+	ERR_HTTP_REQUEST_TIMEOUT: "408 Request Timeout",
+};
+
+/** Answers what is not HTTP, unless an answer is on its way already: then only an end is right. */
+function refuseMalformed(
+	error: Error & { code?: string; bytesParsed?: number },
+	client: Duplex & { bytesWritten?: number },
+): void {
+	if (isDropped(client)) return;
+	if (error.code === "ECONNRESET" || !client.writable) {
+		client.destroy();
+		return;
+	}
+	if (client.bytesWritten === 0) {
+		const status = STATUS_TEXT[error.code ?? ""] ?? "400 Bad Request";
+		const body = JSON.stringify({ code: Number(status.slice(0, 3)), message: "The request is not valid HTTP/1.1" });
+		client.write(
+			`HTTP/1.1 ${status}\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\nConnection: close\r\n\r\n${body}`,
+		);
+	}
+	dropSocket(client);
+}

@@ -1,0 +1,200 @@
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { CONTROL_PORT } from "../protocol/index.ts";
+import { type FakeGuest, type OpenEdge, openEdge, openGuest, ownAddress, rawConnection, rawRequest, routing } from "./fixture.ts";
+
+let edge: OpenEdge;
+/** Stands for the agent's control port and for its public one: what must never be hit, and what may. */
+let controlPort: FakeGuest;
+let agent: FakeGuest;
+
+beforeEach(async () => {
+	const address = ownAddress();
+	edge = await openEdge({ connectionLimit: 3 });
+	controlPort = await openGuest((_req, res) => res.end("control"), address, CONTROL_PORT);
+	agent = await openGuest((_req, res) => res.end("agent"), address, 49983);
+	edge.control.run("iabc", { address });
+});
+
+afterEach(async () => {
+	await edge[Symbol.asyncDispose]();
+	await controlPort[Symbol.asyncDispose]();
+	await agent[Symbol.asyncDispose]();
+});
+
+describe("the control port", () => {
+	const id = "E2b-Sandbox-Id: iabc";
+	const upgrade = (protocol: string) => [
+		"Connection: Upgrade, HTTP2-Settings",
+		`Upgrade: ${protocol}`,
+		"HTTP2-Settings: AAMAAABk",
+	];
+	test.each<[string, ...string[]]>([
+		["host", "GET / HTTP/1.1", "Host: 49982-iabc.localhost"],
+		["host with a port", "GET / HTTP/1.1", "Host: 49982-iabc.localhost:49983"],
+		["upper case host", "GET / HTTP/1.1", "HOST: 49982-IABC.LOCALHOST"],
+		["headers", "GET / HTTP/1.1", "Host: localhost", id, "E2b-Sandbox-Port: 49982"],
+		["padded header", "GET / HTTP/1.1", "Host: localhost", id, "E2b-Sandbox-Port:   49982\t"],
+		["hexadecimal", "GET / HTTP/1.1", "Host: localhost", id, "E2b-Sandbox-Port: 0xc33e"],
+		["fraction", "GET / HTTP/1.1", "Host: localhost", id, "E2b-Sandbox-Port: 49982.0"],
+		["sign", "GET / HTTP/1.1", "Host: localhost", id, "E2b-Sandbox-Port: +49982"],
+		["overflow", "GET / HTTP/1.1", "Host: localhost", id, "E2b-Sandbox-Port: 115518"],
+		["two port headers", "GET / HTTP/1.1", "Host: localhost", id, "E2b-Sandbox-Port: 49983", "E2b-Sandbox-Port: 49982"],
+		["two hosts", "GET / HTTP/1.1", "Host: 49983-iabc.localhost", "Host: 49982-iabc.localhost"],
+		["absolute target", "GET http://49982-iabc.localhost/ HTTP/1.1", "Host: 49983-iabc.localhost"],
+		["h2c upgrade", "GET / HTTP/1.1", "Host: 49982-iabc.localhost", ...upgrade("h2c")],
+		["WebSocket upgrade", "GET /init HTTP/1.1", "Host: 49982-iabc.localhost", ...upgrade("websocket")],
+		["CONNECT", "CONNECT 49982-iabc.localhost:49982 HTTP/1.1", "Host: 49983-iabc.localhost"],
+		["prior knowledge of HTTP/2", "PRI * HTTP/2.0", "", "SM"],
+	])("is not reached by %s", async (_name, start, ...rest) => {
+		const lines = [start, ...rest.slice(0, 1), "Connection: close", ...rest.slice(1)];
+		const answer = await rawRequest(edge.port, ...lines);
+		expect(answer).not.toMatch(/^HTTP\/1\.1 [125]/);
+		expect(controlPort.requests).toEqual([]);
+	});
+
+	test("is refused without waking the sandbox", async () => {
+		const answer = await fetch(edge.url, { headers: routing("iabc", CONTROL_PORT) });
+		expect(answer.status).toBe(403);
+		expect(await answer.json()).toMatchObject({ sandboxId: "iabc", port: CONTROL_PORT, code: 403 });
+		expect(edge.control.asked).toEqual([]);
+	});
+});
+
+describe("a second request hidden in the first", () => {
+	const hidden = "POST /init HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n";
+	const host = "Host: 49983-iabc.localhost";
+
+	test.each<[string, string[]]>([
+		["length and chunks", ["Content-Length: 4", "Transfer-Encoding: chunked", "", `0\r\n\r\n${hidden}`]],
+		["two lengths", ["Content-Length: 0", `Content-Length: ${hidden.length}`, "", hidden]],
+		["an obscured encoding", ["Transfer-Encoding: xchunked", "", `0\r\n\r\n${hidden}`]],
+		["a space before the colon", ["Transfer-Encoding : chunked", "", `0\r\n\r\n${hidden}`]],
+		["a folded line", ["X: y", " Transfer-Encoding: chunked", "", `0\r\n\r\n${hidden}`]],
+		["a bare line feed", ["X: y\nTransfer-Encoding: chunked", "", `0\r\n\r\n${hidden}`]],
+	])("by %s does not reach the agent as a request", async (_name, lines) => {
+		await rawRequest(edge.port, "POST /outer HTTP/1.1", host, "Connection: close", ...lines);
+		expect(agent.requests.filter((req) => req.url !== "/outer")).toEqual([]);
+	});
+
+	test("behind an h2c upgrade is not served: the upgrade is ignored and the connection ends", async () => {
+		const connection = rawConnection(edge.port);
+		const upgrade = "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk";
+		connection.socket.write(
+			`GET /a HTTP/1.1\r\n${host}\r\n${upgrade}\r\n\r\nGET /b HTTP/1.1\r\nHost: 49982-iabc.localhost\r\n\r\n`,
+		);
+		expect(await connection.end).toBe("fin");
+		expect(connection.received()).toMatch(/200 OK[\s\S]*Connection: close[\s\S]*agent$/);
+		expect(agent.requests[0]?.headers).not.toHaveProperty("upgrade");
+		expect(controlPort.requests).toEqual([]);
+		connection.socket.destroy();
+	});
+
+	test("behind an upgrade with a body stays that body", async () => {
+		const answer = await rawRequest(
+			edge.port,
+			"POST /outer HTTP/1.1",
+			host,
+			"Connection: Upgrade, close",
+			"Upgrade: websocket",
+			`Content-Length: ${hidden.length}`,
+			"",
+			hidden.slice(0, -4),
+		);
+		expect(answer).toContain("agent");
+		expect(agent.requests.map((req) => req.url)).toEqual(["/outer"]);
+	});
+});
+
+describe("answers of the edge", () => {
+	const ask = async (headers: Record<string, string>, path = "/") => {
+		const answer = await fetch(edge.url + path, { headers });
+		const json = answer.headers.get("content-type")?.includes("json") === true;
+		return [answer.status, json ? await answer.json() : await answer.text()];
+	};
+
+	test("name what is wrong with the address", async () => {
+		expect(await ask({ "E2b-Sandbox-Id": "iabc" })).toEqual([400, "missing header"]);
+		expect(await ask(routing("iabc", 70_000))).toEqual([400, "Invalid sandbox port"]);
+		expect(await ask(routing("no-dash", 80))).toEqual([400, "Invalid sandbox ID"]);
+	});
+
+	test("tell a missing sandbox from a closed port", async () => {
+		expect(await ask(routing("inone", 80))).toEqual([
+			502,
+			{ sandboxId: "inone", message: "The sandbox was not found", code: 502 },
+		]);
+		expect(await ask(routing("iabc", 1))).toEqual([
+			502,
+			{ sandboxId: "iabc", message: "The sandbox is running but port is not open", port: 1, code: 502 },
+		]);
+	});
+
+	test("guard every port but the agent's with the traffic token", async () => {
+		await using web = await openGuest((_req, res) => res.end("web"));
+		edge.control.run("iweb", { trafficToken: "right" });
+		const target = routing("iweb", web.port);
+		const start = "Sandbox is secured with traffic access token.";
+		const header = "header 'e2b-traffic-access-token'";
+		expect(await ask(target)).toEqual([403, { sandboxId: "iweb", message: `${start} Token ${header} is missing`, code: 403 }]);
+		expect(await ask({ ...target, "e2b-traffic-access-token": "wrong" })).toEqual([
+			403,
+			{ sandboxId: "iweb", message: `${start} Provided token in ${header} is invalid`, code: 403 },
+		]);
+		expect(await ask({ ...target, "E2B-Traffic-Access-Token": "right" })).toEqual([200, "web"]);
+		const { address } = agent.server.address() as { address: string };
+		edge.control.run("iabc", { address, trafficToken: "right" });
+		expect(await ask(routing("iabc", 49983))).toEqual([200, "agent"]);
+	});
+
+	test("hide the agent's control paths", async () => {
+		const path = "/%69nit?x=1";
+		expect(await ask(routing("iabc", 49983), path)).toMatchObject([404, { path, code: 404 }]);
+	});
+
+	test("pass on what control decided", async () => {
+		edge.control.set("iforbidden", { kind: "forbidden" });
+		edge.control.set("imoving", { kind: "transitioning" });
+		edge.control.set("ilimit", { kind: "limit", message: "Sandbox limit reached" });
+		expect(await ask(routing("iforbidden", 80))).toMatchObject([403, { code: 403 }]);
+		expect(await ask(routing("imoving", 80))).toMatchObject([409, { code: 409 }]);
+		expect(await ask(routing("ilimit", 80))).toMatchObject([429, { message: "Sandbox limit reached", code: 429 }]);
+	});
+
+	test("hold a request while control decides", async () => {
+		let decide: (value: unknown) => void = () => {};
+		edge.control.hold = new Promise((resolve) => {
+			decide = resolve;
+		});
+		const answer = ask({ ...routing("iabc", 49983), "X-Access-Token": "tok" });
+		await expect.poll(() => edge.control.asked.length).toBe(1);
+		expect(edge.control.asked[0]).toEqual({ sandboxId: "iabc", port: 49983, accessToken: "tok", trafficToken: undefined });
+		decide(undefined);
+		expect(await answer).toEqual([200, "agent"]);
+	});
+
+	test("stop one sandbox from taking all connections", async () => {
+		agent.server.removeAllListeners("request").on("request", () => {});
+		const leaving = new AbortController();
+		for (let count = 0; count < 3; count++) {
+			fetch(edge.url, { headers: routing("iabc", 49983), signal: leaving.signal }).catch(() => {});
+		}
+		await expect.poll(() => edge.control.asked.length).toBe(3);
+		expect(await ask(routing("iabc", 49983))).toMatchObject([429, { connectionLimit: 3, code: 429 }]);
+		leaving.abort();
+	});
+
+	test("are pages for people and JSON for programs", async () => {
+		const agentHeader = { "User-Agent": "Mozilla/5.0 (X11; Linux x86_64)", ...routing("inone", 80) };
+		const page = await fetch(edge.url, { headers: { ...agentHeader, Accept: "text/html,*/*" } });
+		expect(page.headers.get("content-type")).toContain("text/html");
+		expect(await page.text()).toContain("The sandbox was not found");
+		for (const Accept of ["*/*", "application/json, text/html"]) {
+			expect(await ask({ ...agentHeader, Accept })).toMatchObject([502, { code: 502 }]);
+		}
+	});
+
+	test("to what is not HTTP are JSON too", async () => {
+		const answer = await rawRequest(edge.port, "\x16\x03\x01 this is not HTTP");
+		expect(answer).toMatch(/^HTTP\/1\.1 400 [\s\S]*{"code":400,/);
+	});
+});

@@ -1,0 +1,32 @@
+/** The same answers for people who open a sandbox's address in a browser. */
+import type { IncomingMessage } from "node:http";
+
+/** True when a browser asks for a page: not for its scripts and fetches, and never for command-line clients. */
+export function isBrowserNavigation(req: IncomingMessage): boolean {
+	const agent = req.headers["user-agent"] ?? "";
+	const accept = req.headers.accept ?? "";
+	const destination = req.headers["sec-fetch-dest"] ?? "document";
+	if (!/mozilla|chrome|safari|firefox|edg\/|opera/i.test(agent)) return false;
+	return accept.includes("text/html") && !accept.includes("json") && /^(document|iframe|frame)$/.test(String(destination));
+}
+
+export function renderPage(status: number, body: Readonly<Record<string, string | number>>): string {
+	const rows = Object.entries(body)
+		.filter(([name]) => name !== "message" && name !== "code")
+		.map(([name, value]) => `<dt>${escapeHtml(name)}</dt><dd>${escapeHtml(String(value))}</dd>`);
+	const message = escapeHtml(String(body.message ?? ""));
+	return `<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<title>${status}: ${message}</title>
+<style>body{font:16px/1.5 system-ui,sans-serif;max-width:36rem;margin:15vh auto;padding:0 1rem}dt{color:#777}dd{margin:0 0 .5rem;font-family:monospace}</style>
+<h1>${message}</h1>
+<dl>${rows.join("")}</dl>
+</html>
+`;
+}
+
+function escapeHtml(text: string): string {
+	return text.replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`);
+}

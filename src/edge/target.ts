@@ -1,0 +1,107 @@
+/**
+ * Which sandbox and port a request means: read from the Host header (`<port>-<id>.<domain>`) or from the two routing
+ * headers. Guarantees that a port is a plain decimal number from 1 to 65535 and an id is well formed, so nothing
+ * further on has to doubt them, and that a request with two opinions about its host is refused.
+ */
+import type { IncomingMessage } from "node:http";
+import { isIP } from "node:net";
+import { isSandboxId } from "../protocol/index.ts";
+
+export interface SandboxTarget {
+	readonly sandboxId: string;
+	readonly port: number;
+}
+
+export interface InvalidTarget {
+	/** Text of the 400 answer. */
+	readonly invalid: string;
+}
+
+export type Resolution = SandboxTarget | InvalidTarget;
+
+const ID_HEADER = "e2b-sandbox-id";
+const PORT_HEADER = "e2b-sandbox-port";
+const PORT = /^[1-9]\d{0,4}$/;
+const ABSOLUTE_FORM = /^https?:\/\/([^/?#]*)(.*)$/i;
+
+/** Host name of a request (lower case, without port) and its path with query. */
+export interface Destination {
+	/** As the client wrote it, with its port. */
+	readonly authority: string;
+	readonly hostname: string;
+	readonly path: string;
+}
+
+/**
+ * Reads where a request wants to go. The authority of an absolute-form target replaces the Host header (RFC 9112 §3.2.2).
+ * Undefined when the request names more than one host.
+ */
+export function destinationOf(req: IncomingMessage): Destination | undefined {
+	const hosts = req.rawHeaders.filter((text, index) => index % 2 === 0 && isHostField(text));
+	if (hosts.length > 1) return undefined;
+
+	const url = req.url ?? "/";
+	const absolute = ABSOLUTE_FORM.exec(url);
+	const authority = absolute?.[1] ?? req.headers.host ?? "";
+	const path = absolute === null ? url : originForm(absolute[2] ?? "");
+	return { authority, hostname: hostnameOf(authority), path };
+}
+
+function isHostField(name: string): boolean {
+	return name.length === 4 && name.toLowerCase() === "host";
+}
+
+function originForm(rest: string): string {
+	return rest.startsWith("/") ? rest : `/${rest}`;
+}
+
+function hostnameOf(authority: string): string {
+	const host = authority.trim().toLowerCase();
+	if (host.startsWith("[")) return host.slice(0, host.indexOf("]") + 1);
+	const colon = host.indexOf(":");
+	return colon < 0 ? host : host.slice(0, colon);
+}
+
+/** True for a host of the form `<digits>-….<domain>`: such a name always wins over routing headers. */
+export function isSandboxHost(hostname: string): boolean {
+	return /^\d[^.-]*-[^.]*\./.test(hostname);
+}
+
+/** True for hosts that stand for the proxy as a whole: `localhost`, an IP address, `sandbox.<domain>`. */
+export function isSharedHost(hostname: string): boolean {
+	return hostname === "localhost" || hostname.startsWith("sandbox.") || hostname.startsWith("[") || isIP(hostname) !== 0;
+}
+
+export function hasRoutingHeaders(req: IncomingMessage): boolean {
+	return req.headers[ID_HEADER] !== undefined || req.headers[PORT_HEADER] !== undefined;
+}
+
+/**
+ * Finds the sandbox and port a request means. Routing headers count on every host that is not itself the name of a
+ * sandbox: a machine is often reached by a name of its own, which can mean no sandbox.
+ */
+export function resolveTarget(req: IncomingMessage, hostname: string): Resolution {
+	if (isSandboxHost(hostname)) return fromHost(hostname);
+	if (hasRoutingHeaders(req)) return fromHeaders(req);
+	return fromHost(hostname);
+}
+
+function fromHeaders(req: IncomingMessage): Resolution {
+	const sandboxId = req.headers[ID_HEADER];
+	const port = req.headers[PORT_HEADER];
+	if (typeof sandboxId !== "string" || typeof port !== "string") return { invalid: "missing header" };
+	return checked(sandboxId, port);
+}
+
+function fromHost(hostname: string): Resolution {
+	const [label = "", ...rest] = hostname.split(".");
+	const [port, sandboxId] = label.split("-");
+	if (rest.length === 0 || port === undefined || sandboxId === undefined) return { invalid: "Invalid host" };
+	return checked(sandboxId, port);
+}
+
+function checked(sandboxId: string, port: string): Resolution {
+	if (!isSandboxId(sandboxId)) return { invalid: "Invalid sandbox ID" };
+	if (!PORT.test(port) || Number(port) > 65_535) return { invalid: "Invalid sandbox port" };
+	return { sandboxId, port: Number(port) };
+}
