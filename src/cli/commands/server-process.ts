@@ -1,0 +1,74 @@
+/**
+ * The life of a server process, from the lock on its data directory to its last signal. Guarantees: one server per data
+ * directory; `server.json` exists exactly while the server can be used; every way out releases the lock.
+ */
+
+import { OffshootError } from "../../protocol/index.ts";
+import type { Config } from "../config.ts";
+import { checkPort } from "../doctor/host-checks.ts";
+import { probePort } from "../doctor/probes.ts";
+import { lockInstance } from "../instance/instance-lock.ts";
+import { identifyProcess } from "../instance/process-identity.ts";
+import { ensureApiKey, ensureInstanceId } from "../instance/secrets.ts";
+import { removeServerFile, type ServerFile, writeServerFile } from "../instance/server-file.ts";
+import { preparePackages, prepareRunsc } from "../prepare/index.ts";
+import type { CleanHost, RunningServer, SandboxFate, StartServer } from "../server-contract.ts";
+import type { Progress } from "../terminal/progress.ts";
+
+export interface ServerProcess {
+	readonly config: Config;
+	readonly progress: Progress;
+	readonly startServer: StartServer;
+	readonly cleanHost: CleanHost;
+	/** Called once, when clients can use the server. */
+	readonly onReady: (server: ServerFile) => Promise<void>;
+	/** Resolves when the server is to end, with what becomes of its sandboxes. */
+	readonly untilStopped: Promise<SandboxFate>;
+}
+
+const CLEAN_TIMEOUT_MS = 60_000;
+
+/** @param signal ends a start that is still going on */
+export async function runServerProcess(options: ServerProcess, signal: AbortSignal): Promise<void> {
+	const { config, progress } = options;
+	using _lock = await lockInstance(config.dataDir);
+	await requirePort(config);
+	await preparePackages(progress, signal);
+	const runsc = await prepareRunsc(config, progress, signal);
+	const [instanceId, apiKey] = [await ensureInstanceId(config.dataDir), await ensureApiKey(config.dataDir)];
+	const server = await options.startServer({ config, instanceId, apiKey, runsc, progress }, signal);
+	try {
+		const self = identifyProcess(process.pid);
+		if (self === undefined) throw new Error("this process is not in /proc");
+		const file = { process: self, instanceId, url: clientUrl(config), startedAt: new Date().toISOString() };
+		await writeServerFile(config.dataDir, file);
+		await options.onReady(file);
+		await end(options, server, instanceId, await options.untilStopped);
+	} finally {
+		await removeServerFile(config.dataDir);
+	}
+}
+
+async function end(options: ServerProcess, server: RunningServer, instanceId: string, fate: SandboxFate): Promise<void> {
+	const { config, progress, cleanHost } = options;
+	// From here on nobody should be sent to this server any more.
+	await removeServerFile(config.dataDir);
+	const title = fate === "end" ? "Ending the server and its sandboxes" : "Ending the server; sandboxes go on running";
+	await progress.step(title, async () => {
+		await server.stop(fate);
+		if (fate === "end") await cleanHost({ config, instanceId }, AbortSignal.timeout(CLEAN_TIMEOUT_MS));
+	});
+}
+
+/** Found out before the long steps, not after them. */
+async function requirePort({ bind, port }: Config): Promise<void> {
+	const finding = checkPort({ bind, port, ownServer: undefined, error: await probePort(bind, port) });
+	if (finding.status !== "ok") throw new OffshootError("conflict", `${finding.reason}. FIX: ${finding.fix}`);
+}
+
+/** Where clients on this machine reach the server. */
+export function clientUrl({ bind, port }: Pick<Config, "bind" | "port">): string {
+	const loopback: Record<string, string> = { "0.0.0.0": "127.0.0.1", "::": "[::1]" };
+	const host = loopback[bind] ?? (bind.includes(":") ? `[${bind}]` : bind);
+	return `http://${host}:${port}`;
+}

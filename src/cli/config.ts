@@ -1,0 +1,109 @@
+/** The one place that reads settings: environment variables, parsed once, every mistake named at once. */
+
+import { isIP } from "node:net";
+import { homedir } from "node:os";
+import { join, resolve } from "node:path";
+import { OffshootError } from "../protocol/index.ts";
+
+export const LOG_LEVELS = ["fatal", "error", "warn", "info", "debug", "trace", "silent"] as const;
+export type LogLevel = (typeof LOG_LEVELS)[number];
+
+export interface Config {
+	/** Everything that must outlive a restart. One server per data directory. */
+	readonly dataDir: string;
+	/** What can be obtained again: Node, runsc, downloads. May be shared by several instances. */
+	readonly cacheDir: string;
+	/** IP address the server listens on. */
+	readonly bind: string;
+	/** API and sandbox traffic share it. */
+	readonly port: number;
+	/** Base of the host names that clients build for sandboxes; the server's own address when undefined. */
+	readonly domain: string | undefined;
+	readonly logLevel: LogLevel;
+	/** The operator's own runsc. */
+	readonly runscPath: string | undefined;
+	/** Directory to download a gVisor release from; gVisor's own when undefined. */
+	readonly runscUrl: string | undefined;
+}
+
+export interface Setting {
+	readonly name: string;
+	readonly fallback: string;
+	readonly meaning: string;
+}
+
+/** For `--help` and the docs. */
+export const SETTINGS: readonly Setting[] = [
+	{ name: "OFFSHOOT_DATA_DIR", fallback: "/var/lib/offshoot", meaning: "sandboxes, snapshots, keys; one server each" },
+	{ name: "OFFSHOOT_PORT", fallback: "4983", meaning: "port of the API and of sandbox traffic" },
+	{ name: "OFFSHOOT_BIND", fallback: "127.0.0.1", meaning: "IP address to listen on" },
+	{ name: "OFFSHOOT_DOMAIN", fallback: "own address", meaning: "host[:port] under which clients reach sandboxes" },
+	{ name: "OFFSHOOT_CACHE_DIR", fallback: "/var/cache/offshoot", meaning: "Node, runsc and other things to obtain" },
+	{ name: "OFFSHOOT_RUNSC", fallback: "found or obtained", meaning: "the runsc binary to use" },
+	{ name: "OFFSHOOT_RUNSC_URL", fallback: "gVisor's bucket", meaning: "where to download a gVisor release" },
+	{ name: "OFFSHOOT_LOG_LEVEL", fallback: "info", meaning: LOG_LEVELS.join(", ") },
+];
+
+const HOST_AND_PORT = /^[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:\d{1,5})?$/;
+
+export interface User {
+	readonly uid: number;
+	readonly home: string;
+}
+
+/** @throws OffshootError invalid_request naming every variable that is wrong */
+export function readConfig(env: NodeJS.ProcessEnv = process.env, user: User = currentUser()): Config {
+	const problems: string[] = [];
+	const read = <T>(name: string, fallback: T, parse: (text: string) => T | undefined, expected: string): T => {
+		const text = env[name];
+		// An empty variable means "not set": that is how a wrapper script clears one.
+		if (text === undefined || text === "") return fallback;
+		const value = parse(text);
+		if (value !== undefined) return value;
+		problems.push(`${name}=${text} is not ${expected}`);
+		return fallback;
+	};
+	const config: Config = {
+		dataDir: read("OFFSHOOT_DATA_DIR", "/var/lib/offshoot", resolve, "a path"),
+		cacheDir: read("OFFSHOOT_CACHE_DIR", defaultCacheDir(env, user), resolve, "a path"),
+		bind: read("OFFSHOOT_BIND", "127.0.0.1", parseAddress, "an IP address (0.0.0.0 listens on all)"),
+		port: read("OFFSHOOT_PORT", 4983, parsePort, "a port from 1 to 65535"),
+		domain: read<string | undefined>("OFFSHOOT_DOMAIN", undefined, parseDomain, "host or host:port in lower case"),
+		logLevel: read<LogLevel>("OFFSHOOT_LOG_LEVEL", "info", parseLogLevel, `one of ${LOG_LEVELS.join(", ")}`),
+		runscPath: read<string | undefined>("OFFSHOOT_RUNSC", undefined, resolve, "a path"),
+		runscUrl: read<string | undefined>("OFFSHOOT_RUNSC_URL", undefined, parseUrl, "an http or https URL"),
+	};
+	if (problems.length > 0) throw new OffshootError("invalid_request", problems.join("\n"));
+	return config;
+}
+
+function currentUser(): User {
+	return { uid: process.getuid?.() ?? -1, home: homedir() };
+}
+
+/** The shell entry keeps Node in the same directory: the two rules must stay equal. */
+function defaultCacheDir(env: NodeJS.ProcessEnv, user: User): string {
+	if (user.uid === 0) return "/var/cache/offshoot";
+	return join(env.XDG_CACHE_HOME || join(user.home, ".cache"), "offshoot");
+}
+
+function parseAddress(text: string): string | undefined {
+	return isIP(text) === 0 ? undefined : text;
+}
+
+function parsePort(text: string): number | undefined {
+	const port = Number(text);
+	return /^\d{1,5}$/.test(text) && port >= 1 && port <= 65_535 ? port : undefined;
+}
+
+function parseDomain(text: string): string | undefined {
+	return HOST_AND_PORT.test(text) ? text : undefined;
+}
+
+function parseLogLevel(text: string): LogLevel | undefined {
+	return LOG_LEVELS.find((level) => level === text);
+}
+
+function parseUrl(text: string): string | undefined {
+	return URL.canParse(text) && /^https?:/.test(text) ? text : undefined;
+}

@@ -1,0 +1,40 @@
+/** `server.json` in the data directory: where the running server is, for the other commands. */
+import { rm } from "node:fs/promises";
+import { join } from "node:path";
+import { type Static, Type } from "typebox";
+import { OffshootError } from "../../protocol/index.ts";
+import { readJsonFile, writeJsonFile } from "./json-file.ts";
+import { isAlive, ProcessIdentitySchema } from "./process-identity.ts";
+
+const ServerFileSchema = Type.Object({
+	process: ProcessIdentitySchema,
+	instanceId: Type.String(),
+	/** Address for clients on this machine. */
+	url: Type.String(),
+	/** RFC 3339 */
+	startedAt: Type.String(),
+});
+export type ServerFile = Static<typeof ServerFileSchema>;
+
+const NAME = "server.json";
+
+export async function writeServerFile(dataDir: string, content: ServerFile): Promise<void> {
+	await writeJsonFile(join(dataDir, NAME), content, 0o644);
+}
+
+export async function removeServerFile(dataDir: string): Promise<void> {
+	await rm(join(dataDir, NAME), { force: true });
+}
+
+/** The server that runs on this data directory; a file left by a killed one does not count. */
+export async function runningServer(dataDir: string): Promise<ServerFile | undefined> {
+	const file = await readJsonFile(join(dataDir, NAME), ServerFileSchema);
+	return file !== undefined && isAlive(file.process) ? file : undefined;
+}
+
+/** @throws OffshootError not_found when no server runs */
+export async function requireServer(dataDir: string): Promise<ServerFile> {
+	const server = await runningServer(dataDir);
+	if (server !== undefined) return server;
+	throw new OffshootError("not_found", `no server runs on ${dataDir}. FIX: ./offshoot up --detach`);
+}

@@ -1,0 +1,152 @@
+/** The command line: parses, calls one command, turns its outcome into an exit code. */
+import { Command, CommanderError } from "commander";
+import { CommandError } from "../engine/index.ts";
+import { OffshootError } from "../protocol/index.ts";
+import { bench } from "./commands/bench.ts";
+import { doctor } from "./commands/doctor.ts";
+import { down } from "./commands/down.ts";
+import { env } from "./commands/env.ts";
+import { quickstart } from "./commands/quickstart.ts";
+import { status } from "./commands/status.ts";
+import { test } from "./commands/test.ts";
+import { upDetached, upForeground, upReporting, welcome } from "./commands/up.ts";
+import { type Config, readConfig, SETTINGS } from "./config.ts";
+import { Progress } from "./terminal/progress.ts";
+import { paint, showProgress } from "./terminal/show.ts";
+
+const FAILURE = 1;
+const USAGE = 2;
+const INTERRUPTED = 130;
+
+/** Settings, and a signal that Ctrl-C aborts. Returns the exit code, 0 when it returns nothing. */
+type Action = (config: Config, signal: AbortSignal) => Promise<number> | Promise<void>;
+
+async function perform(action: Action): Promise<void> {
+	const controller = new AbortController();
+	const interrupt = () => controller.abort(new Interrupted());
+	process.once("SIGINT", interrupt).once("SIGTERM", interrupt);
+	try {
+		const code = await action(readConfig(), controller.signal);
+		process.exitCode = typeof code === "number" ? code : 0;
+	} catch (error) {
+		process.exitCode = controller.signal.aborted ? INTERRUPTED : report(error);
+	} finally {
+		process.off("SIGINT", interrupt).off("SIGTERM", interrupt);
+	}
+}
+
+class Interrupted extends Error {
+	override readonly message = "interrupted";
+}
+
+/** Errors meant for users are shown as they are; anything else is a defect and shows where it came from. */
+function report(error: unknown): number {
+	const prefix = paint(process.stderr, "red", "offshoot:");
+	if (error instanceof OffshootError || error instanceof CommandError) {
+		const message = error.message.replace(/\.?\s+FIX: /, "\n  FIX: ");
+		process.stderr.write(`${prefix} ${message}\n`);
+	} else {
+		process.stderr.write(`${prefix} this is a defect in Offshoot; please report it with the lines below\n`);
+		process.stderr.write(`${error instanceof Error ? error.stack : error}\n`);
+	}
+	return FAILURE;
+}
+
+const program = new Command("offshoot")
+	.description("Sandboxes for code that can be snapshotted while they run, on your own Linux machine.")
+	.showSuggestionAfterError()
+	.showHelpAfterError("Run ./offshoot --help for the list of commands.")
+	.exitOverride()
+	.addHelpText(
+		"after",
+		`
+Settings (environment variables):
+${SETTINGS.map(({ name, fallback, meaning }) => `  ${name.padEnd(19)} ${meaning} [${fallback}]`).join("\n")}
+
+New here?  ./offshoot quickstart`,
+	);
+
+program
+	.command("quickstart")
+	.description("set everything up and run the first program; needs minutes once, then seconds")
+	.action(() => perform((config, signal) => quickstart(config, signal)));
+
+program
+	.command("up")
+	.description("start the server; Ctrl-C ends it and its sandboxes")
+	.option("-d, --detach", "leave it running in the background; its output goes to server.log in the data directory")
+	.addOption(program.createOption("--report-to-parent").hideHelp())
+	.addHelpText("after", "\nA server that gets SIGTERM, or crashes, leaves its sandboxes running: the next one takes them over.")
+	.action(async (options: { detach?: true; reportToParent?: true }) => {
+		// A server has its own idea of what a signal means.
+		if (options.reportToParent) return performServer(upReporting);
+		if (!options.detach) return performServer(upForeground);
+		return perform(async (config, signal) => {
+			const server = await upDetached(config, new Progress(showProgress(process.stderr)), signal);
+			process.stdout.write(await welcome(config, server));
+			process.stdout.write(`\nIt runs in the background (process ${server.process.pid}). End it: ./offshoot down\n`);
+		});
+	});
+
+program
+	.command("down")
+	.description("end the server and its sandboxes, leave nothing on the host; snapshots and paused sandboxes stay")
+	.addHelpText("after", "\nAlso cleans up after a server that was killed.")
+	.action(() => perform((config, signal) => down(config, signal)));
+
+program
+	.command("status")
+	.description("tell whether the server runs, where, and what it holds; exit code 3 when it does not")
+	.option("--json", "print JSON")
+	.action((options: { json?: true }) => perform((config, signal) => status(config, { json: options.json === true }, signal)));
+
+program
+	.command("env")
+	.description("print the variables that point an E2B SDK or CLI at the running server")
+	.addHelpText("after", '\nUse it so:  eval "$(./offshoot env)"')
+	.action(() => perform((config) => env(config)));
+
+program
+	.command("doctor")
+	.description("check everything the machine needs, and say how to fix what is missing; exit code 1 when a check fails")
+	.option("--fix", "install Debian packages and obtain runsc first")
+	.option("--json", "print JSON")
+	.action((options: { fix?: true; json?: true }) =>
+		perform((config, signal) => doctor(config, { fix: options.fix === true, json: options.json === true }, signal)),
+	);
+
+program
+	.command("test")
+	.description("lint, types and all tests; the last line is 'N passed, N failed'")
+	.argument("[files...]", "only tests whose path contains one of these")
+	.option("--long", "also the campaigns that take minutes to hours")
+	.action((files: string[], options: { long?: true }) =>
+		perform((config, signal) => test(config, { long: options.long === true, files }, signal)),
+	);
+
+program
+	.command("bench")
+	.description("run a benchmark, or list them")
+	.argument("[name]", "the program in bench/ to run")
+	.argument("[args...]", "what the program takes, after --")
+	.option("--json", "print JSON")
+	.action((name: string | undefined, args: string[], options: { json?: true }) =>
+		perform((config, signal) => bench(config, name, { json: options.json === true, args }, signal)),
+	);
+
+async function performServer(serve: (config: Config) => Promise<void>): Promise<void> {
+	try {
+		await serve(readConfig());
+		process.exitCode = 0;
+	} catch (error) {
+		process.exitCode = report(error);
+	}
+}
+
+try {
+	await program.parseAsync();
+} catch (error) {
+	if (!(error instanceof CommanderError)) throw error;
+	// Help and version come this way too, with exit code 0.
+	process.exitCode = error.exitCode === 0 ? 0 : USAGE;
+}
