@@ -11,9 +11,19 @@ export default defineConfig({
 				},
 			},
 			{
+				// Needs root, ip and nft, but neither engine nor server.
+				test: {
+					name: "network",
+					include: ["tests/network/**/*.test.ts"],
+					testTimeout: 60_000,
+					hookTimeout: 60_000,
+				},
+			},
+			{
 				test: {
 					name: "engine",
 					include: ["tests/**/*.test.ts"],
+					exclude: ["tests/network/**"],
 					globalSetup: ["tests/support/shared-server.ts"],
 					testTimeout: 180_000,
 					hookTimeout: 300_000,

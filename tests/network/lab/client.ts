@@ -6,7 +6,6 @@ import type { Target } from "./lab.ts";
 const TIMEOUT_MS = 1500;
 
 const DNS_QUERY = Buffer.from("beef01000001000000000000076578616d706c6503636f6d0000010001", "hex");
-const DNS_ANSWER = "93.184.216.34";
 
 function tcp({ host, port = 8080, source }: Target): Promise<string> {
 	return new Promise((resolve) => {
@@ -41,7 +40,7 @@ function dnsOverTcp({ host, port = 53 }: Target): Promise<string> {
 		const socket = connect(port, host);
 		socket.setTimeout(TIMEOUT_MS, () => finish("timeout"));
 		socket.on("connect", () => socket.write(Buffer.concat([Buffer.from([0, DNS_QUERY.length]), DNS_QUERY])));
-		socket.on("data", (data) => finish([...data.subarray(-4)].join(".")));
+		socket.on("data", (data: Buffer) => finish([...data.subarray(-4)].join(".")));
 		socket.on("error", () => finish("refused"));
 		function finish(result: string) {
 			socket.destroy();
@@ -51,9 +50,7 @@ function dnsOverTcp({ host, port = 53 }: Target): Promise<string> {
 }
 
 async function attempt(target: Target): Promise<string> {
-	switch (target.protocol ?? "tcp") {
-		case "tcp":
-			return tcp(target);
+	switch (target.protocol) {
 		case "udp":
 			return (await datagram(target, "hello"))?.toString().trim() ?? "timeout";
 		case "dns-udp": {
@@ -63,7 +60,7 @@ async function attempt(target: Target): Promise<string> {
 		case "dns-tcp":
 			return dnsOverTcp(target);
 		default:
-			throw new Error(`unknown protocol; the answer to look for is ${DNS_ANSWER}`);
+			return tcp(target);
 	}
 }
 

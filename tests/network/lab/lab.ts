@@ -61,6 +61,7 @@ export class Lab implements AsyncDisposable {
 			"ip link set lo up",
 			"ip netns add world",
 			"ip link add up0 type veth peer name eth0 netns world",
+			"ip link set up0 addrgenmode none",
 			`ip addr add ${HOST}/24 dev up0`,
 			"ip link set up0 up",
 			`ip route add default via ${ROUTER}`,
@@ -76,8 +77,7 @@ export class Lab implements AsyncDisposable {
 		});
 		const lab = new Lab(holder, directory);
 		await once(holder.stdout ?? holder, "data");
-		await lab.serve("world");
-		await lab.serve();
+		await Promise.all([lab.#serve("world", ["dns"]), lab.#serve(undefined, [])]);
 		return lab;
 	}
 
@@ -86,9 +86,13 @@ export class Lab implements AsyncDisposable {
 		return (await run("nsenter", [...this.#enter(), "sh", "-ec", command], { signal })).stdout;
 	}
 
-	/** Starts the greeting server in a namespace, or on the lab's host. */
-	async serve(netns?: string): Promise<ChildProcess> {
-		const server = this.#node(netns, "server.ts", `${PORT}`);
+	/** Starts the greeting server in a namespace. */
+	serve(netns: string): Promise<ChildProcess> {
+		return this.#serve(netns, []);
+	}
+
+	async #serve(netns: string | undefined, services: readonly string[]): Promise<ChildProcess> {
+		const server = this.#node(netns, "server.ts", `${PORT}`, ...services);
 		await once(server, "message");
 		return server;
 	}
@@ -131,12 +135,12 @@ export class Lab implements AsyncDisposable {
 		return ["--target", `${this.#holder.pid}`, "--net", "--mount"];
 	}
 
-	#node(netns: string | undefined, file: string, argument: string): ChildProcess {
+	#node(netns: string | undefined, file: string, ...values: readonly string[]): ChildProcess {
 		const inside = netns === undefined ? [] : [`--net=/run/netns/${netns}`];
 		// Two steps: the namespace's file is in the lab's own /run.
 		const outer = ["nsenter", ...this.#enter()];
 		const inner = netns === undefined ? [] : ["nsenter", ...inside];
-		const [program = "", ...args] = [...outer, ...inner, process.execPath, join(here, file), argument];
+		const [program = "", ...args] = [...outer, ...inner, process.execPath, join(here, file), ...values];
 		const child = spawn(program, args, { stdio: ["ignore", "inherit", "inherit", "ipc"] });
 		this.#children.push(child);
 		return child;

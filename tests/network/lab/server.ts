@@ -1,10 +1,11 @@
 /**
- * On TCP and UDP of the port given: greets with the address of the peer, then echoes. Also answers DNS on port 53, every
- * name with 93.184.216.34, where that port is free.
+ * On TCP and UDP of the port given: greets with the address of the peer, then echoes. With a second argument "dns" it also
+ * answers DNS, every name with 93.184.216.34.
  */
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
 import { createServer } from "node:net";
+import { networkInterfaces } from "node:os";
 
 const port = Number(process.argv[2]);
 
@@ -14,14 +15,19 @@ const tcp = createServer((socket) => {
 	socket.pipe(socket);
 });
 tcp.listen(port, "0.0.0.0");
-const udp = createSocket("udp4");
-udp.on("message", (message, peer) => {
-	const text = message.toString();
-	udp.send(text === "hello" ? `hello ${peer.address}\n` : text, peer.port, peer.address);
-	// A talkative server: goes on sending without being asked.
-	if (text === "talk") setInterval(() => udp.send("gossip", peer.port, peer.address), 20);
+// One socket for each address: an answer must come from the address that was asked.
+const addresses = Object.values(networkInterfaces()).flatMap((list) => (list ?? []).filter(({ family }) => family === "IPv4"));
+const udp = addresses.map(({ address }) => {
+	const socket = createSocket("udp4");
+	socket.on("message", (message, peer) => {
+		const text = message.toString();
+		socket.send(text === "hello" ? `hello ${peer.address}\n` : text, peer.port, peer.address);
+		// A talkative server: goes on sending without being asked.
+		if (text === "talk") setInterval(() => socket.send("gossip", peer.port, peer.address), 20);
+	});
+	socket.bind(port, address);
+	return socket;
 });
-udp.bind(port);
 
 function answer(query: Buffer): Buffer {
 	const end = query.indexOf(0, 12) + 5;
@@ -36,17 +42,21 @@ function answer(query: Buffer): Buffer {
 	return reply;
 }
 
-const dnsUdp = createSocket("udp4");
-dnsUdp.on("message", (query, peer) => dnsUdp.send(answer(query), peer.port, peer.address));
-dnsUdp.bind(53);
-const dnsTcp = createServer((socket) => {
-	socket.on("error", () => {});
-	socket.on("data", (data) => {
-		const reply = answer(data.subarray(2));
-		socket.write(Buffer.concat([Buffer.from([reply.length >> 8, reply.length & 255]), reply]));
+function startDns() {
+	const datagrams = createSocket("udp4");
+	datagrams.on("message", (query, peer) => datagrams.send(answer(query), peer.port, peer.address));
+	datagrams.bind(53);
+	const streams = createServer((socket) => {
+		socket.on("error", () => {});
+		socket.on("data", (data: Buffer) => {
+			const reply = answer(data.subarray(2));
+			socket.write(Buffer.concat([Buffer.from([reply.length >> 8, reply.length & 255]), reply]));
+		});
 	});
-});
-dnsTcp.listen(53, "0.0.0.0");
+	streams.listen(53, "0.0.0.0");
+	return [datagrams, streams];
+}
 
-await Promise.all([tcp, udp, dnsUdp, dnsTcp].map((listener) => once(listener, "listening")));
+const dns = process.argv[3] === "dns" ? startDns() : [];
+await Promise.all([tcp, ...udp, ...dns].map((listener) => once(listener, "listening")));
 process.send?.("ready");

@@ -1,0 +1,117 @@
+/**
+ * Answers the guests' DNS queries by passing them to whatever resolver the host uses at that moment. nft leads the
+ * queries here from every slot's gateway address; nobody else can send to this listener, and queries whose source is
+ * not a slot are ignored in any case. Names may resolve to private addresses: egress rules close those.
+ *
+ * Bounded: so many queries in flight, so many TCP connections, and none of them for long. Over that a query is dropped,
+ * which resolvers answer with a retry. (The rate of one guest is bounded in nft.)
+ */
+import { createSocket, type RemoteInfo, type Socket as UdpSocket } from "node:dgram";
+import { once } from "node:events";
+import { BlockList, connect, createServer, isIPv6, type Server, type Socket } from "node:net";
+import { parseCidr } from "./cidr.ts";
+import { resolvers } from "./resolv-conf.ts";
+import type { DnsListener } from "./rules.ts";
+
+const MAX_QUERIES = 1024;
+const MAX_CONNECTIONS = 256;
+/** Time for one upstream resolver to answer before the next one is asked too, ms. */
+const UPSTREAM_PATIENCE_MS = 1500;
+const QUERY_TIMEOUT_MS = 6000;
+const TCP_IDLE_MS = 10_000;
+const DNS_PORT = 53;
+const HEADER_BYTES = 12;
+
+export class DnsForwarder {
+	readonly #udp: UdpSocket;
+	readonly #tcp: Server;
+	readonly #slots = new BlockList();
+	readonly #queries = new Set<UdpSocket>();
+	readonly #connections = new Set<Socket>();
+
+	private constructor(addressRange: string) {
+		const [network = ""] = addressRange.split("/");
+		this.#slots.addSubnet(network, parseCidr(addressRange).prefix, "ipv4");
+		this.#udp = createSocket("udp4", (query, client) => void this.#forwardDatagram(query, client));
+		this.#tcp = createServer((client) => void this.#forwardStream(client));
+		this.#tcp.maxConnections = MAX_CONNECTIONS;
+	}
+
+	/** Listens at `address`, which must be on this host already, on free ports. Queries come from `addressRange` only. */
+	static async start(address: string, addressRange: string, signal: AbortSignal): Promise<[DnsForwarder, DnsListener]> {
+		const forwarder = new DnsForwarder(addressRange);
+		try {
+			forwarder.#udp.bind(0, address);
+			await once(forwarder.#udp, "listening", { signal });
+			forwarder.#tcp.listen(0, address);
+			await once(forwarder.#tcp, "listening", { signal });
+		} catch (error) {
+			forwarder.close();
+			throw error;
+		}
+		// After a good start only a passing fault of the host remains (no memory for a datagram): the next query may work.
+		forwarder.#udp.on("error", () => {});
+		forwarder.#tcp.on("error", () => {});
+		const tcp = forwarder.#tcp.address();
+		if (tcp === null || typeof tcp === "string") throw new Error("DNS listener has no TCP port");
+		return [forwarder, { address, udpPort: forwarder.#udp.address().port, tcpPort: tcp.port }];
+	}
+
+	close(): void {
+		for (const socket of this.#queries) socket.close();
+		this.#queries.clear();
+		for (const socket of this.#connections) socket.destroy();
+		this.#connections.clear();
+		this.#udp.close();
+		this.#tcp.close();
+	}
+
+	async #forwardDatagram(query: Buffer, client: RemoteInfo): Promise<void> {
+		if (query.length < HEADER_BYTES || this.#queries.size >= MAX_QUERIES || !this.#slots.check(client.address)) return;
+		const upstreams = await resolvers();
+		const stop = AbortSignal.timeout(QUERY_TIMEOUT_MS);
+		for (const upstream of upstreams) {
+			const answer = await this.#ask(upstream, query, AbortSignal.any([stop, AbortSignal.timeout(UPSTREAM_PATIENCE_MS)]));
+			if (answer !== undefined) return this.#udp.send(answer, client.port, client.address);
+			if (stop.aborted) return;
+		}
+	}
+
+	/** One query to one resolver, from a port of its own so that answers are hard to forge. Undefined: no answer came. */
+	#ask(upstream: string, query: Buffer, signal: AbortSignal): Promise<Buffer | undefined> {
+		const { promise, resolve } = Promise.withResolvers<Buffer | undefined>();
+		const socket = createSocket(isIPv6(upstream) ? "udp6" : "udp4");
+		this.#queries.add(socket);
+		const finish = (answer: Buffer | undefined) => {
+			if (this.#queries.delete(socket)) socket.close();
+			resolve(answer);
+		};
+		signal.addEventListener("abort", () => finish(undefined), { once: true });
+		socket.on("error", () => finish(undefined));
+		socket.on("message", (answer) => {
+			if (answer.readUInt16BE(0) === query.readUInt16BE(0)) finish(answer);
+		});
+		socket.connect(DNS_PORT, upstream, () => socket.send(query));
+		return promise;
+	}
+
+	async #forwardStream(client: Socket): Promise<void> {
+		this.#keep(client);
+		if (client.remoteAddress === undefined || !this.#slots.check(client.remoteAddress)) return void client.destroy();
+		const [upstream] = await resolvers();
+		if (upstream === undefined) return void client.destroy();
+		const server = connect(DNS_PORT, upstream);
+		this.#keep(server);
+		client.pipe(server).pipe(client);
+		client.on("close", () => server.destroy());
+		server.on("close", () => client.destroy());
+	}
+
+	#keep(socket: Socket): void {
+		this.#connections.add(socket);
+		socket.setTimeout(TCP_IDLE_MS, () => socket.destroy());
+		// The close that follows ends both sides.
+		socket.on("error", () => {});
+		socket.on("close", () => this.#connections.delete(socket));
+	}
+}
