@@ -21,6 +21,15 @@ export class KeyRepository {
 	/** Makes a key. `key` is the only time it can be seen. */
 	async create(of: { readonly teamId: string; readonly name: string }): Promise<ApiKeyRecord & { readonly key: string }> {
 		const key = newApiKey();
+		return { ...(await this.#insert(key, of)), key };
+	}
+
+	/** Makes sure that a key which exists elsewhere (in the data directory's key file) is known. */
+	async ensure(key: string, of: { readonly teamId: string; readonly name: string }): Promise<ApiKeyRecord> {
+		return (await this.find(key)) ?? this.#insert(key, of);
+	}
+
+	async #insert(key: string, of: { readonly teamId: string; readonly name: string }): Promise<ApiKeyRecord> {
 		const value = key.slice(KEY_PREFIX.length);
 		const row: ApiKeysTable = {
 			id: randomUUID(),
@@ -36,7 +45,7 @@ export class KeyRepository {
 			last_used_at: null,
 		};
 		await this.#db.insertInto("api_keys").values(row).execute();
-		return { ...toKey(row), key };
+		return toKey(row);
 	}
 
 	async find(key: string): Promise<ApiKeyRecord | undefined> {

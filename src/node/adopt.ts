@@ -13,6 +13,7 @@ export async function adopt(
 	signal: AbortSignal,
 ): Promise<void> {
 	const { engines, slots, records, log } = options;
+	await engines.settle(signal);
 	const kept = new Map<string, ContainerRecord>();
 	for (const record of records.all()) {
 		if (record.phase === "ready" && isAlive(record.pid)) kept.set(record.containerId, record);

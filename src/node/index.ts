@@ -1,5 +1,6 @@
 export { adopt } from "./adopt.ts";
 export { LocalNode, type NodeOptions } from "./node.ts";
 export { openRecords } from "./records.ts";
+export { buildRootfs } from "./rootfs/index.ts";
 export { buildTemplate, type TemplateSource } from "./template-build.ts";
 export * from "./types.ts";

@@ -4,6 +4,7 @@ import { OffshootError } from "../../protocol/index.ts";
 import { run } from "../command.ts";
 import type { EngineBuild, SandboxEngine } from "../types.ts";
 import { createGvisorEngine } from "./engine.ts";
+import { awaitCommands, killUnknown } from "./orphans.ts";
 import { createRunsc } from "./runsc.ts";
 
 /**
@@ -23,6 +24,8 @@ export interface Engines {
 	open(build: EngineBuild): Promise<SandboxEngine>;
 	/** Every engine that may have containers. */
 	opened(): readonly SandboxEngine[];
+	/** After a start: waits for commands that a killed server left running, and ends sandboxes that runsc lost track of. */
+	settle(signal: AbortSignal): Promise<void>;
 	/** Removes what runsc leaves on the host after its last container. */
 	destroy(signal: AbortSignal): Promise<void>;
 }
@@ -37,8 +40,10 @@ export interface EnginesOptions {
 
 const KEY_DIGITS = 12;
 
-export async function openEngines(options: EnginesOptions, source: EngineSource): Promise<Engines> {
-	await install(options.dir, source);
+/** @param source binary for new templates; undefined opens what is installed, for cleaning up */
+export async function openEngines(options: EnginesOptions, source: EngineSource | undefined): Promise<Engines> {
+	await mkdir(options.dir, { recursive: true, mode: 0o755 });
+	if (source !== undefined) await install(options.dir, source);
 	const engines = new EngineDirectory(options);
 	await engines.openAll();
 	return engines.withCurrent(source);
@@ -74,7 +79,7 @@ function ignoreMissing(error: unknown): void {
 class EngineDirectory {
 	readonly #options: EnginesOptions;
 	readonly #engines = new Map<string, SandboxEngine>();
-	readonly #stateDirs: string[] = [];
+	readonly #stateDirs = new Map<SandboxEngine, string>();
 
 	constructor(options: EnginesOptions) {
 		this.#options = options;
@@ -95,7 +100,6 @@ class EngineDirectory {
 		const runtime = join(this.#options.runtimeDir, "engines", key);
 		const stateDir = join(runtime, "runsc");
 		await mkdir(stateDir, { recursive: true, mode: 0o700 });
-		this.#stateDirs.push(stateDir);
 		const engine = createGvisorEngine({
 			build,
 			runsc: createRunsc({ binary: join(dir, "runsc"), stateDir, extraFlags }),
@@ -103,11 +107,12 @@ class EngineDirectory {
 			overlayDir: this.#options.overlayDir,
 		});
 		this.#engines.set(key, engine);
+		this.#stateDirs.set(engine, stateDir);
 		return engine;
 	}
 
-	withCurrent(build: EngineBuild): Engines {
-		const open = async (wanted: EngineBuild) => {
+	withCurrent(build: EngineBuild | undefined): Engines {
+		const find = (wanted: EngineBuild) => {
 			const engine = this.#engines.get(buildKey(wanted));
 			if (engine !== undefined) return engine;
 			throw new OffshootError(
@@ -115,15 +120,24 @@ class EngineDirectory {
 				`The engine that wrote this artifact (${buildKey(wanted)}) is missing from ${this.#options.dir}: put its runsc binary back to restore it`,
 			);
 		};
-		const current = this.#engines.get(buildKey(build));
-		if (current === undefined) throw new Error(`engine ${buildKey(build)} was not installed`);
+		const open = async (wanted: EngineBuild) => find(wanted);
 		return {
-			current,
+			get current() {
+				if (build === undefined) throw new Error("engines were opened for cleaning up only");
+				return find(build);
+			},
 			open,
+			settle: async (signal) => {
+				for (const [engine, stateDir] of this.#stateDirs) {
+					await awaitCommands(stateDir, signal);
+					const known = (await engine.list(signal)).map((container) => container.id);
+					await killUnknown(stateDir, known);
+				}
+			},
 			opened: () => [...this.#engines.values()],
 			destroy: async (signal) => {
 				// runsc keeps an empty namespace mounted in its state directory after the last container.
-				for (const dir of this.#stateDirs) await run("umount", [join(dir, "null-netns")], { signal }).catch(() => {});
+				for (const dir of this.#stateDirs.values()) await run("umount", [join(dir, "null-netns")], { signal }).catch(() => {});
 				await rm(join(this.#options.runtimeDir, "engines"), { recursive: true, force: true });
 			},
 		};
