@@ -1,15 +1,10 @@
-/** The command line: parses, calls one command, turns its outcome into an exit code. */
+/**
+ * The command line: parses, calls one command, turns its outcome into an exit code. Each command is loaded when it is
+ * called, so that the small ones start quickly.
+ */
 import { Command, CommanderError } from "commander";
 import { CommandError } from "../engine/index.ts";
 import { OffshootError } from "../protocol/index.ts";
-import { bench } from "./commands/bench.ts";
-import { doctor } from "./commands/doctor.ts";
-import { down } from "./commands/down.ts";
-import { env } from "./commands/env.ts";
-import { quickstart } from "./commands/quickstart.ts";
-import { status } from "./commands/status.ts";
-import { test } from "./commands/test.ts";
-import { upDetached, upForeground, upReporting, welcome } from "./commands/up.ts";
 import { type Config, readConfig, SETTINGS } from "./config.ts";
 import { Progress } from "./terminal/progress.ts";
 import { paint, showProgress } from "./terminal/show.ts";
@@ -69,7 +64,7 @@ New here?  ./offshoot quickstart`,
 program
 	.command("quickstart")
 	.description("set everything up and run the first program; needs minutes once, then seconds")
-	.action(() => perform((config, signal) => quickstart(config, signal)));
+	.action(() => perform(async (config, signal) => (await import("./commands/quickstart.ts")).quickstart(config, signal)));
 
 program
 	.command("up")
@@ -78,6 +73,7 @@ program
 	.addOption(program.createOption("--report-to-parent").hideHelp())
 	.addHelpText("after", "\nA server that gets SIGTERM, or crashes, leaves its sandboxes running: the next one takes them over.")
 	.action(async (options: { detach?: true; reportToParent?: true }) => {
+		const { upDetached, upForeground, upReporting, welcome } = await import("./commands/up.ts");
 		// A server has its own idea of what a signal means.
 		if (options.reportToParent) return performServer(upReporting);
 		if (!options.detach) return performServer(upForeground);
@@ -92,19 +88,23 @@ program
 	.command("down")
 	.description("end the server and its sandboxes, leave nothing on the host; snapshots and paused sandboxes stay")
 	.addHelpText("after", "\nAlso cleans up after a server that was killed.")
-	.action(() => perform((config, signal) => down(config, signal)));
+	.action(() => perform(async (config, signal) => (await import("./commands/down.ts")).down(config, signal)));
 
 program
 	.command("status")
 	.description("tell whether the server runs, where, and what it holds; exit code 3 when it does not")
 	.option("--json", "print JSON")
-	.action((options: { json?: true }) => perform((config, signal) => status(config, { json: options.json === true }, signal)));
+	.action((options: { json?: true }) =>
+		perform(async (config, signal) =>
+			(await import("./commands/status.ts")).status(config, { json: options.json === true }, signal),
+		),
+	);
 
 program
 	.command("env")
 	.description("print the variables that point an E2B SDK or CLI at the running server")
 	.addHelpText("after", '\nUse it so:  eval "$(./offshoot env)"')
-	.action(() => perform((config) => env(config)));
+	.action(() => perform(async (config) => (await import("./commands/env.ts")).env(config)));
 
 program
 	.command("doctor")
@@ -112,7 +112,9 @@ program
 	.option("--fix", "install Debian packages and obtain runsc first")
 	.option("--json", "print JSON")
 	.action((options: { fix?: true; json?: true }) =>
-		perform((config, signal) => doctor(config, { fix: options.fix === true, json: options.json === true }, signal)),
+		perform(async (config, signal) =>
+			(await import("./commands/doctor.ts")).doctor(config, { fix: options.fix === true, json: options.json === true }, signal),
+		),
 	);
 
 program
@@ -121,7 +123,9 @@ program
 	.argument("[files...]", "only tests whose path contains one of these")
 	.option("--long", "also the campaigns that take minutes to hours")
 	.action((files: string[], options: { long?: true }) =>
-		perform((config, signal) => test(config, { long: options.long === true, files }, signal)),
+		perform(async (config, signal) =>
+			(await import("./commands/test.ts")).test(config, { long: options.long === true, files }, signal),
+		),
 	);
 
 program
@@ -131,7 +135,9 @@ program
 	.argument("[args...]", "what the program takes, after --")
 	.option("--json", "print JSON")
 	.action((name: string | undefined, args: string[], options: { json?: true }) =>
-		perform((config, signal) => bench(config, name, { json: options.json === true, args }, signal)),
+		perform(async (config, signal) =>
+			(await import("./commands/bench.ts")).bench(config, name, { json: options.json === true, args }, signal),
+		),
 	);
 
 async function performServer(serve: (config: Config) => Promise<void>): Promise<void> {

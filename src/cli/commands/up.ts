@@ -4,7 +4,6 @@ import { instanceOwner } from "../instance/instance-lock.ts";
 import { readApiKey } from "../instance/secrets.ts";
 import { requireServer, type ServerFile } from "../instance/server-file.ts";
 import { requireRoot } from "../prepare/index.ts";
-import { cleanHost, startServer } from "../server.ts";
 import type { SandboxFate } from "../server-contract.ts";
 import { Progress, type ProgressSink } from "../terminal/progress.ts";
 import { paint, showProgress } from "../terminal/show.ts";
@@ -55,6 +54,8 @@ export async function upReporting(config: Config): Promise<void> {
 }
 
 async function serve(config: Config, progress: Progress, onReady: (server: ServerFile) => Promise<void>): Promise<void> {
+	// All rooms come with it: a process that only starts another one has no use for them.
+	const { cleanHost, startServer } = await import("../server.ts");
 	const starting = new AbortController();
 	const untilStopped = stopSignals(starting);
 	const options = { config, progress, startServer, cleanHost, onReady, untilStopped };

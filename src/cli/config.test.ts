@@ -1,0 +1,63 @@
+import { describe, expect, test } from "vitest";
+import { readConfig, SETTINGS } from "./config.ts";
+
+const root = { uid: 0, home: "/root" };
+const ann = { uid: 1000, home: "/home/ann" };
+
+describe("readConfig", () => {
+	test("without settings it listens on this machine only and uses the system's directories", () => {
+		expect(readConfig({}, root)).toEqual({
+			dataDir: "/var/lib/offshoot",
+			cacheDir: "/var/cache/offshoot",
+			bind: "127.0.0.1",
+			port: 4983,
+			domain: undefined,
+			logLevel: "info",
+			runscPath: undefined,
+			runscUrl: undefined,
+		});
+	});
+
+	test("someone else than root caches at home", () => {
+		expect(readConfig({}, ann).cacheDir).toBe("/home/ann/.cache/offshoot");
+		expect(readConfig({ XDG_CACHE_HOME: "/tmp/x" }, ann).cacheDir).toBe("/tmp/x/offshoot");
+	});
+
+	test("an empty variable counts as not set", () => {
+		expect(readConfig({ OFFSHOOT_PORT: "", OFFSHOOT_BIND: "" }, root)).toEqual(readConfig({}, root));
+	});
+
+	test.each([
+		["OFFSHOOT_PORT", "0"],
+		["OFFSHOOT_PORT", "65536"],
+		["OFFSHOOT_PORT", "80a"],
+		["OFFSHOOT_PORT", "1e3"],
+		["OFFSHOOT_BIND", "localhost"],
+		["OFFSHOOT_BIND", "127.0.0.1:80"],
+		["OFFSHOOT_DOMAIN", "https://a.test"],
+		["OFFSHOOT_LOG_LEVEL", "verbose"],
+		["OFFSHOOT_RUNSC_URL", "ftp://a.test/x"],
+	])("%s=%s is refused by name", (name, value) => {
+		expect(() => readConfig({ [name]: value }, root)).toThrow(`${name}=${value} is not`);
+	});
+
+	test("all mistakes are told at once", () => {
+		const mistakes = { OFFSHOOT_PORT: "x", OFFSHOOT_BIND: "y" };
+		expect(() => readConfig(mistakes, root)).toThrow(/OFFSHOOT_BIND[\s\S]*OFFSHOOT_PORT/);
+	});
+
+	test("every setting that is read is documented, and the other way round", () => {
+		const asked = new Set<string>();
+		const env = new Proxy<NodeJS.ProcessEnv>(
+			{},
+			{
+				get: (_target, name) => {
+					if (typeof name === "string" && name.startsWith("OFFSHOOT_")) asked.add(name);
+					return undefined;
+				},
+			},
+		);
+		readConfig(env, root);
+		expect([...asked].sort()).toEqual(SETTINGS.map(({ name }) => name).sort());
+	});
+});
