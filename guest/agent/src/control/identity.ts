@@ -1,0 +1,56 @@
+/** The files in which programs look for what tells one sandbox from another. */
+import { randomBytes } from "node:crypto";
+import { mkdir, readFile, rename, stat, writeFile } from "node:fs/promises";
+import { posix } from "node:path";
+import type { AgentInit } from "../../../../src/protocol/index.ts";
+
+export interface GuestFiles {
+	/** Directory that holds the sandbox's file system; `/` except in tests. */
+	readonly root: string;
+}
+
+/** The address of the own host name in /etc/hosts: Debian's, which is never that of `localhost`. */
+const OWN_ADDRESS = "127.0.1.1";
+
+/** Replaces a file in one step; makes its directory. */
+export async function replaceFile(files: GuestFiles, path: string, content: string, mode: number): Promise<void> {
+	const full = posix.join(files.root, path);
+	const draft = `${full}.offshoot`;
+	await writeFile(draft, content, { mode }).catch(async () => {
+		await mkdir(posix.dirname(full), { recursive: true });
+		await writeFile(draft, content, { mode });
+	});
+	await rename(draft, full);
+}
+
+export async function writeGeneration(files: GuestFiles, init: AgentInit): Promise<void> {
+	await replaceFile(files, "/run/offshoot/generation", `${init.generation}\n`, 0o644);
+}
+
+export async function writeIdentity(files: GuestFiles, init: AgentInit): Promise<void> {
+	const machineId = `${randomBytes(16).toString("hex")}\n`;
+	await Promise.all([
+		replaceFile(files, "/etc/hostname", `${init.hostname}\n`, 0o644),
+		writeHosts(files, init.hostname),
+		replaceFile(files, "/etc/machine-id", machineId, 0o444),
+		writeBusMachineId(files, machineId),
+		replaceFile(files, "/run/e2b/.E2B_SANDBOX_ID", init.sandboxId, 0o644),
+		replaceFile(files, "/run/e2b/.E2B_TEMPLATE_ID", init.templateId, 0o644),
+	]);
+}
+
+async function writeHosts(files: GuestFiles, hostname: string): Promise<void> {
+	const path = posix.join(files.root, "/etc/hosts");
+	const before = await readFile(path, "utf8").catch(() => "127.0.0.1\tlocalhost\n::1\tlocalhost\n");
+	const kept = before.split("\n").filter((line) => line !== "" && line.split(/\s+/, 1)[0] !== OWN_ADDRESS);
+	// Written in place: container tools mount this file, and a mount cannot be renamed over.
+	await writeFile(path, `${[...kept, `${OWN_ADDRESS}\t${hostname}`].join("\n")}\n`);
+}
+
+/** Mostly a link to /etc/machine-id, or absent where there is no D-Bus. */
+async function writeBusMachineId(files: GuestFiles, machineId: string): Promise<void> {
+	const directory = posix.join(files.root, "/var/lib/dbus");
+	const present = await stat(directory).catch(() => undefined);
+	if (present === undefined) return;
+	await replaceFile(files, "/var/lib/dbus/machine-id", machineId, 0o444);
+}

@@ -1,0 +1,45 @@
+/** Makes this sandbox the one that the host says it is. Ends only when a request may be let in. */
+import type { AgentInit } from "../../../../src/protocol/index.ts";
+import { log } from "../log.ts";
+import type { Session } from "../session.ts";
+import type { Sysd } from "../sysd/sysd.ts";
+import { runHooks } from "./hooks.ts";
+import { type GuestFiles, writeGeneration, writeIdentity } from "./identity.ts";
+import { reseedInterpreter } from "./reseed.ts";
+import { installTrust } from "./trust.ts";
+
+export interface Initialiser {
+	/** @throws when the new identity could not be made: the sandbox stays locked */
+	run(init: AgentInit): Promise<void>;
+}
+
+/** The clock is left alone within these: behind and ahead, ms. Source: E2B wire protocol. */
+const MAX_BEHIND_MS = 50;
+const MAX_AHEAD_MS = 5000;
+
+export function createInitialiser(session: Session, sysd: Sysd, files: GuestFiles): Initialiser {
+	return {
+		async run(init) {
+			await session.begin(init);
+			await Promise.all([
+				setClock(init, sysd),
+				writeGeneration(files, init),
+				init.caBundle === undefined ? undefined : installTrust(files, init.caBundle),
+				init.newIdentity ? becomeNew(init, sysd, files) : undefined,
+			]);
+			if (init.newIdentity) await runHooks(files, init, sysd);
+			await session.open(init);
+		},
+	};
+}
+
+async function becomeNew(init: AgentInit, sysd: Sysd, files: GuestFiles): Promise<void> {
+	await Promise.all([sysd.setHostname(init.hostname), writeIdentity(files, init), reseedInterpreter(init.entropy)]);
+}
+
+/** A kernel that does not let its clock be set keeps the host's, which is as good. */
+async function setClock({ timestampMs }: AgentInit, sysd: Sysd): Promise<void> {
+	const ahead = Date.now() - timestampMs;
+	if (ahead >= -MAX_BEHIND_MS && ahead <= MAX_AHEAD_MS) return;
+	await sysd.setClock(timestampMs).catch((error: unknown) => log("the clock could not be set", error));
+}

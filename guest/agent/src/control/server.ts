@@ -1,0 +1,66 @@
+/**
+ * The control port: the host's calls, from the gateway's address and signed. Who is root in the sandbox can take that
+ * address too, and read what comes in; so the signature protects, and nothing that is sent here opens anything twice.
+ */
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { CONTROL_SIGNATURE_HEADER } from "../../../../src/protocol/index.ts";
+import { HttpError, messageOf } from "../errors.ts";
+import { headerOf } from "../files/request.ts";
+import { readBody, sendError } from "../http.ts";
+import { log } from "../log.ts";
+import type { Session } from "../session.ts";
+import type { Initialiser } from "./initialise.ts";
+import { parseInit } from "./message.ts";
+import { isSigned, parseControlKey } from "./signature.ts";
+
+/** bytes; a bundle of certificates is the largest part */
+const MAX_BODY = 8 * 1024 * 1024;
+
+export interface ControlParts {
+	readonly session: Session;
+	readonly initialiser: Initialiser;
+	/** The only address that may call. */
+	readonly peer: string;
+}
+
+export function createControlServer({ session, initialiser, peer }: ControlParts): Server {
+	/** One call at a time: each is checked with the key that the one before left. */
+	let turn: Promise<void> = Promise.resolve();
+	let lastBody: Buffer | undefined;
+
+	const initialise = async (body: Buffer, signature: string | undefined): Promise<void> => {
+		// The host did not get our answer and asks again: that is done, and changes nothing.
+		if (session.identity !== undefined && lastBody?.equals(body)) return;
+		if (!isSigned(body, signature, parseControlKey(session.controlKey))) throw new HttpError(401, "the signature does not match");
+		const init = parseInit(body);
+		parseControlKey(init.nextControlKey);
+		lastBody = undefined;
+		await initialiser.run(init);
+		lastBody = body;
+	};
+
+	const handle = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
+		if (request.method === "GET" && request.url === "/health") {
+			response.writeHead(204).end();
+			return;
+		}
+		if (request.method !== "POST" || request.url !== "/init") throw new HttpError(404, "page not found");
+		if (!isPeer(request, peer)) throw new HttpError(403, "this port is for the host only");
+		const body = await readBody(request, MAX_BODY);
+		const mine = turn.then(() => initialise(body, headerOf(request, CONTROL_SIGNATURE_HEADER)));
+		turn = mine.catch(() => undefined);
+		await mine;
+		response.writeHead(204).end();
+	};
+
+	return createServer((request, response) => {
+		handle(request, response).catch((error: unknown) => {
+			log("control call failed", error);
+			sendError(response, error instanceof HttpError ? error.status : 500, messageOf(error));
+		});
+	});
+}
+
+function isPeer(request: IncomingMessage, peer: string): boolean {
+	return request.socket.remoteAddress?.replace(/^::ffff:/, "") === peer;
+}

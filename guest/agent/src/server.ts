@@ -1,0 +1,150 @@
+/**
+ * The server that clients reach through the edge. While the session is locked it answers nothing but `GET /health`;
+ * otherwise every request needs the sandbox's token, except where a signature may stand for it.
+ */
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { Code, ConnectError, createContextValues, type Interceptor } from "@connectrpc/connect";
+import { connectNodeAdapter } from "@connectrpc/connect-node";
+import { Filesystem } from "../../../src/protocol/gen/filesystem_pb.js";
+import { Process } from "../../../src/protocol/gen/process_pb.js";
+import { checkToken } from "./auth.ts";
+import { allowOrigin, answerPreflight, isPreflight } from "./cors.ts";
+import { HttpError, messageOf } from "./errors.ts";
+import { headerOf } from "./files/request.ts";
+import { fileRoutes } from "./files/route.ts";
+import { filesystemService } from "./filesystem/service.ts";
+import { sendError, sendJson } from "./http.ts";
+import { log } from "./log.ts";
+import { MetricsReader } from "./metrics.ts";
+import type { ProcessRegistry } from "./process/registry.ts";
+import { processService } from "./process/service.ts";
+import { identityKey, rpcError } from "./rpc.ts";
+import type { Identity, Session } from "./session.ts";
+import type { Sysd } from "./sysd/sysd.ts";
+import type { Users } from "./users.ts";
+
+export interface ServerParts {
+	readonly session: Session;
+	readonly sysd: Sysd;
+	readonly users: Users;
+	readonly processes: ProcessRegistry;
+}
+
+/** bytes of one RPC message: input to a process, the largest, is sent in one piece. */
+const MAX_MESSAGE = 64 * 1024 * 1024;
+
+type Handler = (
+	request: IncomingMessage,
+	response: ServerResponse,
+	query: URLSearchParams,
+	identity: Identity,
+) => Promise<void> | void;
+
+/** Handlers by method and path. The paths of the RPC services are all the others. */
+export function createAgentServer(parts: ServerParts): Server {
+	const rpc = rpcHandler(parts);
+	const routes = restRoutes(parts);
+	const handle = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
+		allowOrigin(response);
+		const [path = "", query = ""] = splitUrl(request.url ?? "");
+		if (path === "/health" && isRead(request.method)) {
+			response.writeHead(204, { "Cache-Control": "no-store" }).end();
+			return;
+		}
+		const { identity } = parts.session;
+		if (identity === undefined) throw new HttpError(503, "the sandbox is not initialised");
+		if (isPreflight(request)) {
+			answerPreflight(request, response);
+			return;
+		}
+		const route = routes.get(`${request.method === "HEAD" ? "GET" : request.method} ${path}`);
+		if (route !== undefined) {
+			await route(request, response, new URLSearchParams(query), identity);
+			return;
+		}
+		checkToken(identity.accessToken, headerOf(request, "x-access-token"));
+		rpc(path, request, response);
+	};
+	const server = createServer({ requestTimeout: 0, keepAliveTimeout: KEEP_ALIVE_MS }, (request, response) => {
+		handle(request, response).catch((error: unknown) => fail(response, error));
+	});
+	return server;
+}
+
+/** Longer than the edge keeps idle connections, so that it is never surprised by one closing. Source: E2B wire protocol, 610 s. */
+const KEEP_ALIVE_MS = 640_000;
+
+function splitUrl(url: string): [path: string, query: string] {
+	const at = url.indexOf("?");
+	return at < 0 ? [url, ""] : [url.slice(0, at), url.slice(at + 1)];
+}
+
+function isRead(method: string | undefined): boolean {
+	return method === "GET" || method === "HEAD";
+}
+
+function fail(response: ServerResponse, error: unknown): void {
+	if (response.destroyed) return;
+	if (error instanceof HttpError) {
+		if (error.status >= 500 && error.cause !== undefined) log(error.message, error.cause);
+		sendError(response, error.status, error.message);
+		return;
+	}
+	log("request failed", error);
+	sendError(response, 500, messageOf(error));
+}
+
+function restRoutes({ sysd, users }: ServerParts): ReadonlyMap<string, Handler> {
+	const files = fileRoutes(sysd, users);
+	const metrics = new MetricsReader();
+	const withToken =
+		(handler: (response: ServerResponse, identity: Identity) => Promise<void> | void): Handler =>
+		(request, response, _query, identity) => {
+			checkToken(identity.accessToken, headerOf(request, "x-access-token"));
+			return handler(response, identity);
+		};
+	return new Map<string, Handler>([
+		["GET /envs", withToken((response, identity) => sendJson(response, 200, identity.envs))],
+		["GET /metrics", withToken(async (response) => sendJson(response, 200, await metrics.read()))],
+		["GET /files", (request, response, query, identity) => files.read(request, response, query, identity)],
+		["POST /files", (request, response, query, identity) => files.write(request, response, query, identity)],
+		["POST /files/compose", (request, response, _query, identity) => files.compose(request, response, identity)],
+	]);
+}
+
+function rpcHandler({ session, sysd, users, processes }: ServerParts) {
+	const adapter = connectNodeAdapter({
+		routes: (router) => {
+			router.service(Process, processService(processes, users));
+			router.service(Filesystem, filesystemService(sysd, users));
+		},
+		grpc: false,
+		grpcWeb: false,
+		// Clients of the protocol offer no compression and fail on it.
+		acceptCompression: [],
+		readMaxBytes: MAX_MESSAGE,
+		jsonOptions: { ignoreUnknownFields: true },
+		interceptors: [translateErrors],
+		contextValues: () => createContextValues().set(identityKey, session.identity),
+	});
+	const paths = new Set(
+		[Process, Filesystem].flatMap((service) => service.methods.map((method) => `/${service.typeName}/${method.name}`)),
+	);
+	return (path: string, request: IncomingMessage, response: ServerResponse): void => {
+		if (!paths.has(path)) throw new HttpError(404, "page not found");
+		if (request.headers.host === undefined) throw new HttpError(400, "missing required Host header");
+		adapter(request, response);
+	};
+}
+
+/** Unary methods throw what the kernel said; clients get its RPC code. */
+const translateErrors: Interceptor = (next) => async (request) => {
+	try {
+		return await next(request);
+	} catch (error) {
+		if (error instanceof ConnectError) throw error;
+		const translated = rpcError(error);
+		if (translated.code === Code.Internal) log(`${request.method.name} failed`, error);
+		throw translated;
+	}
+};

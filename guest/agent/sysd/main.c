@@ -1,0 +1,103 @@
+/* sysd SOCKET: serves until it is killed. */
+#define _GNU_SOURCE
+#include "sysd.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+static int loop;
+
+void source_open(struct source *s, int fd, void (*ready)(struct source *, uint32_t), void *owner) {
+	*s = (struct source){.fd = fd, .ready = ready, .owner = owner};
+}
+
+void source_interest(struct source *s, uint32_t events) {
+	if (s->fd < 0 || s->interest == events) return;
+	int operation = events == 0 ? EPOLL_CTL_DEL : s->interest == 0 ? EPOLL_CTL_ADD : EPOLL_CTL_MOD;
+	struct epoll_event event = {.events = events, .data.ptr = s};
+	if (epoll_ctl(loop, operation, s->fd, &event) != 0) abort();
+	s->interest = events;
+}
+
+void source_close(struct source *s) {
+	if (s->fd < 0) return;
+	source_interest(s, 0);
+	close(s->fd);
+	s->fd = -1;
+}
+
+static void die(const char *what) {
+	fprintf(stderr, "sysd: %s: %s\n", what, strerror(errno));
+	exit(1);
+}
+
+static int listen_at(const char *path) {
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	if (strlen(path) >= sizeof address.sun_path) die("socket path is too long");
+	strcpy(address.sun_path, path);
+	unlink(path);
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	mode_t before = umask(0177);
+	if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof address) != 0 || listen(fd, 128) != 0) die(path);
+	umask(before);
+	return fd;
+}
+
+static void client_waits(struct source *s, uint32_t events) {
+	(void)events;
+	connection_accept(s->fd);
+}
+
+static void child_ended(struct source *s, uint32_t events) {
+	(void)events;
+	struct signalfd_siginfo info;
+	if (read(s->fd, &info, sizeof info) > 0) process_reap();
+}
+
+static int child_signals(void) {
+	sigset_t set;
+	sigemptyset(&set);
+	sigaddset(&set, SIGCHLD);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	return signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+}
+
+/* Descriptors 0 to 2 must be taken: a pipe that got one of them would be overwritten in the child. */
+static void take_standard_descriptors(void) {
+	int fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd < 2) fd = dup(fd);
+	if (fd > 2) close(fd);
+}
+
+int main(int argc, char **argv) {
+	if (argc != 2) {
+		fprintf(stderr, "usage: sysd SOCKET\n");
+		return 2;
+	}
+	take_standard_descriptors();
+	signal(SIGPIPE, SIG_IGN);
+	loop = epoll_create1(EPOLL_CLOEXEC);
+	if (loop < 0) die("epoll");
+	struct source listener, children;
+	source_open(&children, child_signals(), child_ended, NULL);
+	source_open(&listener, listen_at(argv[1]), client_waits, NULL);
+	source_interest(&children, EPOLLIN);
+	source_interest(&listener, EPOLLIN);
+	for (;;) {
+		/* One at a time, because a handler may free what another event of the same batch points to. */
+		struct epoll_event event;
+		if (epoll_wait(loop, &event, 1, -1) != 1) continue;
+		struct source *s = event.data.ptr;
+		s->ready(s, event.events);
+	}
+}

@@ -1,0 +1,152 @@
+/**
+ * Runs a real agent with its sysd on this machine, in a UTS namespace and a directory of its own, so that no identity
+ * it is given reaches the machine.
+ */
+import { type ChildProcess, spawn } from "node:child_process";
+import { generateKeyPairSync, type KeyObject, sign } from "node:crypto";
+import { once } from "node:events";
+import { mkdtemp, rm } from "node:fs/promises";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { type AgentInit, CONTROL_SIGNATURE_HEADER } from "../../../src/protocol/index.ts";
+import { buildSysd } from "../packaging/sysd.ts";
+
+const MAIN = join(import.meta.dirname, "../src/main.ts");
+
+export interface ControlKey {
+	readonly privateKey: KeyObject;
+	/** SPKI DER in base64 */
+	readonly publicKey: string;
+}
+
+export function newControlKey(): ControlKey {
+	const { privateKey, publicKey } = generateKeyPairSync("ed25519");
+	return { privateKey, publicKey: publicKey.export({ format: "der", type: "spki" }).toString("base64") };
+}
+
+async function freePort(): Promise<number> {
+	const server = createServer().listen(0, "127.0.0.1");
+	await once(server, "listening");
+	const address = server.address();
+	server.close();
+	if (address === null || typeof address === "string") throw new Error("no port");
+	return address.port;
+}
+
+export class TestAgent {
+	readonly directory: string;
+	readonly port: number;
+	readonly controlPort: number;
+	private readonly sysd: ChildProcess;
+	private agent: ChildProcess | undefined;
+	private readonly firstKey: ControlKey;
+	private key: ControlKey;
+
+	private constructor(directory: string, ports: readonly [number, number], sysd: ChildProcess) {
+		this.directory = directory;
+		[this.port, this.controlPort] = ports;
+		this.sysd = sysd;
+		this.firstKey = newControlKey();
+		this.key = this.firstKey;
+	}
+
+	/** A locked agent: `initialise` opens it. */
+	static async start(): Promise<TestAgent> {
+		const directory = await mkdtemp(join(tmpdir(), "offshoot-agent-"));
+		await buildSysd(join(directory, "sysd"), AbortSignal.timeout(60_000));
+		const socket = join(directory, "sysd.sock");
+		const sysd = spawn("unshare", ["--uts", join(directory, "sysd"), socket], { stdio: "inherit" });
+		const agent = new TestAgent(directory, [await freePort(), await freePort()], sysd);
+		await agent.startDaemon();
+		return agent;
+	}
+
+	get url(): string {
+		return `http://127.0.0.1:${this.port}`;
+	}
+
+	get root(): string {
+		return join(this.directory, "root");
+	}
+
+	get daemonPid(): number {
+		return this.agent?.pid ?? 0;
+	}
+
+	get sysdPid(): number {
+		return this.sysd.pid ?? 0;
+	}
+
+	async startDaemon(): Promise<void> {
+		const env = {
+			PATH: process.env.PATH,
+			OFFSHOOT_SYSD_SOCKET: join(this.directory, "sysd.sock"),
+			OFFSHOOT_AGENT_PORT: String(this.port),
+			OFFSHOOT_CONTROL_PORT: String(this.controlPort),
+			OFFSHOOT_CONTROL_PEER: "127.0.0.1",
+			OFFSHOOT_CONTROL_KEY: this.firstKey.publicKey,
+			OFFSHOOT_ROOT: this.root,
+		};
+		this.agent = spawn(process.execPath, [MAIN], { env, stdio: "inherit" });
+		for (let tries = 0; tries < 400; tries++, await sleep(25)) {
+			const answer = await fetch(`http://127.0.0.1:${this.controlPort}/health`).catch(() => undefined);
+			if (answer?.status === 204) return;
+		}
+		throw new Error("the agent did not start");
+	}
+
+	/** Ends the daemon as a crash would. */
+	async killDaemon(): Promise<void> {
+		const ended = this.agent === undefined ? undefined : once(this.agent, "exit");
+		this.agent?.kill("SIGKILL");
+		await ended;
+	}
+
+	/** Sends an init signed with the key that the agent expects, and keeps the next one. */
+	async initialise(changes: Partial<AgentInit> = {}): Promise<Response> {
+		const next = newControlKey();
+		const answer = await this.control({ ...initFor(next.publicKey), ...changes }, this.key);
+		if (answer.ok) this.key = next;
+		return answer;
+	}
+
+	async control(init: unknown, key: ControlKey): Promise<Response> {
+		return await this.controlRaw(JSON.stringify(init), key);
+	}
+
+	async controlRaw(body: string, key: ControlKey): Promise<Response> {
+		const signature = sign(null, Buffer.from(body), key.privateKey).toString("base64");
+		const headers = { [CONTROL_SIGNATURE_HEADER]: signature };
+		return await fetch(`http://127.0.0.1:${this.controlPort}/init`, { method: "POST", body, headers });
+	}
+
+	get currentKey(): ControlKey {
+		return this.key;
+	}
+
+	async [Symbol.asyncDispose](): Promise<void> {
+		await this.killDaemon();
+		const ended = once(this.sysd, "exit");
+		this.sysd.kill("SIGKILL");
+		await ended;
+		await rm(this.directory, { recursive: true, force: true });
+	}
+}
+
+export function initFor(nextControlKey: string): AgentInit {
+	return {
+		sandboxId: "itestsandbox",
+		templateId: "ttesttemplate",
+		incarnation: 1,
+		generation: 1,
+		nextControlKey,
+		newIdentity: false,
+		envs: {},
+		hostname: "itestsandbox",
+		defaultUser: "root",
+		timestampMs: Date.now(),
+		entropy: Buffer.alloc(32, 7).toString("base64"),
+	};
+}
