@@ -5,8 +5,8 @@
  */
 import { mkdir, mkdtemp, readdir, readFile, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { type Static, Type } from "@sinclair/typebox";
-import { Value } from "@sinclair/typebox/value";
+import { type Static, Type } from "typebox";
+import { Value } from "typebox/value";
 import { OffshootError } from "../../protocol/index.ts";
 import { treeDigest } from "./digest.ts";
 import { run } from "./run.ts";

@@ -5,8 +5,8 @@
 import { readFile } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
-import { type Static, Type } from "@sinclair/typebox";
-import { Value } from "@sinclair/typebox/value";
+import { type Static, Type } from "typebox";
+import { Value } from "typebox/value";
 import { OffshootError } from "../../protocol/index.ts";
 
 const TEMPLATES = fileURLToPath(new URL("../../../guest/templates/", import.meta.url));
@@ -79,7 +79,10 @@ export function parseTemplate(text: string, file: string): TemplateDefinition {
 	}
 	const schema = isObject(value) && "parent" in value ? DerivedDefinition : DebianDefinition;
 	const [problem] = Value.Errors(schema, value);
-	throw new OffshootError("invalid_request", `${file}: "${problem?.path ?? "/"}": ${problem?.message ?? "not a template"}`);
+	throw new OffshootError(
+		"invalid_request",
+		`${file}: "${problem?.instancePath ?? "/"}": ${problem?.message ?? "not a template"}`,
+	);
 }
 
 function parseJson(text: string, file: string): unknown {

@@ -1,4 +1,3 @@
 export { type BuildRootfsOptions, buildRootfs, type RootfsBuild } from "./build.ts";
 export { type BuiltInTemplate, loadTemplate, type TemplateDefinition } from "./definition.ts";
 export { treeDigest } from "./digest.ts";
-export { importRootfs } from "./import.ts";
