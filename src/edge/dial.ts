@@ -6,6 +6,7 @@ import { Agent, type AgentOptions } from "node:http";
 import { connect, type NetConnectOpts, type Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
+import { connect as connectTls } from "node:tls";
 
 /** A program in the guest often opens its port a moment after the client was told about it. Pauses between tries, ms. */
 const BACK_OFF_MS = [100, 200, 300, 400];
@@ -17,6 +18,8 @@ const NOT_LISTENING = new Set(["ECONNREFUSED", "EHOSTUNREACH", "ENETUNREACH"]);
 export interface GuestEndpoint {
 	readonly host: string;
 	readonly port: number;
+	/** Speak TLS. The certificate is not checked: nobody could have signed one for an address inside of a sandbox. */
+	readonly tls?: boolean;
 	/** Keep our half open when the guest ends its own: for tunnels, where each half ends by itself. */
 	readonly allowHalfOpen?: boolean;
 }
@@ -41,23 +44,25 @@ function isNotListening(error: unknown): boolean {
 	return error instanceof Error && "code" in error && NOT_LISTENING.has(String(error.code));
 }
 
-function dialOnce(endpoint: GuestEndpoint, signal: AbortSignal): Promise<Socket> {
+function dialOnce({ tls = false, ...endpoint }: GuestEndpoint, signal: AbortSignal): Promise<Socket> {
 	const options: NetConnectOpts = { ...endpoint, noDelay: true };
 	return new Promise((resolve, reject) => {
 		signal.throwIfAborted();
-		const socket = connect(options);
+		const socket = tls ? connectTls({ ...options, rejectUnauthorized: false }) : connect(options);
 		const abort = () => socket.destroy(new Error("the connection attempt was given up", { cause: signal.reason }));
 		const settle = () => {
 			signal.removeEventListener("abort", abort);
-			socket.removeAllListeners("error").setTimeout(0).removeAllListeners("timeout");
+			socket.off("timeout", expire).setTimeout(0);
 		};
+		const expire = () => socket.destroy(new Error("the guest did not accept a connection in time"));
 		signal.addEventListener("abort", abort, { once: true });
-		socket.setTimeout(CONNECT_TIMEOUT_MS, () => socket.destroy(new Error("the guest did not accept a connection in time")));
-		socket.once("error", (error) => {
+		socket.setTimeout(CONNECT_TIMEOUT_MS).once("timeout", expire);
+		// Stays for good: an error between this and the next owner's listener must not end the process.
+		socket.on("error", (error) => {
 			settle();
 			reject(error);
 		});
-		socket.once("connect", () => {
+		socket.once(tls ? "secureConnect" : "connect", () => {
 			settle();
 			resolve(socket);
 		});
@@ -67,25 +72,27 @@ function dialOnce(endpoint: GuestEndpoint, signal: AbortSignal): Promise<Socket>
 /** Pool of idle connections to one incarnation of a sandbox. `destroy` ends all of them and every dial under way. */
 export class GuestAgent extends Agent {
 	readonly #address: string;
+	readonly #httpsPorts: ReadonlySet<number>;
 	readonly #ended = new AbortController();
 
-	constructor(address: string) {
+	/** @param httpsPorts ports on which the guest speaks TLS */
+	constructor(address: string, httpsPorts: readonly number[]) {
 		const options: AgentOptions = { keepAlive: true, maxFreeSockets: 64, scheduling: "lifo" };
 		super(options);
 		this.#address = address;
+		this.#httpsPorts = new Set(httpsPorts);
 	}
 
 	/** Dials a connection that is not pooled. */
 	dial(port: number): Promise<Socket> {
-		return dialGuest({ host: this.#address, port, allowHalfOpen: true }, this.#ended.signal);
+		return dialGuest({ ...this.#endpoint(port), allowHalfOpen: true }, this.#ended.signal);
 	}
 
 	override createConnection(
 		options: { port?: number | string | null },
 		onCreate?: (error: Error | null, stream: Duplex) => void,
 	): undefined {
-		const endpoint = { host: this.#address, port: Number(options.port) };
-		dialGuest(endpoint, this.#ended.signal).then(
+		dialGuest(this.#endpoint(Number(options.port)), this.#ended.signal).then(
 			(socket) => onCreate?.(null, socket),
 			(error: Error) => (onCreate as ((error: Error) => void) | undefined)?.(error),
 		);
@@ -106,5 +113,9 @@ export class GuestAgent extends Agent {
 	override destroy(): void {
 		this.#ended.abort(new Error("the sandbox is gone"));
 		super.destroy();
+	}
+
+	#endpoint(port: number): GuestEndpoint {
+		return { host: this.#address, port, tls: this.#httpsPorts.has(port) };
 	}
 }

@@ -18,6 +18,7 @@ export interface GuestKey {
 	readonly sandboxId: string;
 	readonly incarnation: number;
 	readonly address: string;
+	readonly httpsPorts?: readonly number[];
 }
 
 export class Guest {
@@ -27,7 +28,7 @@ export class Guest {
 
 	constructor(key: GuestKey) {
 		this.key = key;
-		this.agent = new GuestAgent(key.address);
+		this.agent = new GuestAgent(key.address, key.httpsPorts ?? []);
 	}
 
 	get flowCount(): number {

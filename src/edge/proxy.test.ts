@@ -1,5 +1,11 @@
+import { execFileSync } from "node:child_process";
 import { once } from "node:events";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { request } from "node:http";
+import { createServer as createTlsServer } from "node:https";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { type FakeGuest, type OpenEdge, openEdge, openGuest, ownAddress, rawConnection, rawRequest, routing } from "./fixture.ts";
@@ -24,6 +30,16 @@ afterEach(async () => {
 });
 
 const to = (port = guest.port) => ({ headers: routing("iabc", port) });
+
+function selfSigned(): { key: Buffer; cert: Buffer } {
+	const directory = mkdtempSync(join(tmpdir(), "offshoot-tls-"));
+	const [key, cert] = [join(directory, "key"), join(directory, "cert")];
+	const subject = ["-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-subj", "/CN=guest"];
+	execFileSync("openssl", ["req", ...subject, "-keyout", key, "-out", cert], { stdio: "ignore" });
+	const pair = { key: readFileSync(key), cert: readFileSync(cert) };
+	rmSync(directory, { recursive: true });
+	return pair;
+}
 
 describe("what reaches the guest", () => {
 	test("method, path, query and body, with the forwarding headers and without the traffic token", async () => {
@@ -231,6 +247,20 @@ describe("connections to the guest", () => {
 		await new Promise((resolve) => setTimeout(resolve, 150));
 		await using _again = await openGuest((_req, res) => res.end("late"), "127.0.0.1", late.port);
 		expect(await (await answer).text()).toBe("late");
+	});
+
+	test("speak TLS where the sandbox says so, whoever signed the certificate", async () => {
+		const server = createTlsServer(selfSigned(), (req, res) => res.end(`${req.headers.host} over TLS`));
+		server.on("upgrade", (_req, socket) => socket.end("HTTP/1.1 101 Go\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\nraw"));
+		await once(server.listen(0, "127.0.0.1"), "listening");
+		const { port } = server.address() as AddressInfo;
+		edge.control.run("itls", { httpsPorts: [port] });
+		const answer = await fetch(edge.url, { headers: routing("itls", port) });
+		expect(await answer.text()).toBe(`127.0.0.1:${edge.port} over TLS`);
+		const upgraded = await rawRequest(edge.port, "GET / HTTP/1.1", `Host: ${port}-itls.a`, "Connection: Upgrade", "Upgrade: x");
+		expect(upgraded).toMatch(/101 Go[\s\S]*raw$/);
+		server.closeAllConnections();
+		server.close();
 	});
 
 	test("end when the client leaves", async () => {
