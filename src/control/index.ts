@@ -1,1 +1,6 @@
+export type { Clock } from "./clock.ts";
+export { type ControlLifecycle, type ControlOptions, createControl } from "./control.ts";
+export type { Gone, Limits } from "./core.ts";
+export type { Logger } from "./log.ts";
+export type { PublishedTemplate } from "./templates.ts";
 export * from "./types.ts";

@@ -110,6 +110,8 @@ export type Admission =
 			readonly trafficToken: string | undefined;
 			readonly accessToken: string | undefined;
 			readonly maskRequestHost: string | undefined;
+			/** Ports on which the guest speaks TLS. */
+			readonly httpsPorts?: readonly number[];
 	  }
 	/** Unknown, killed, or paused without auto-resume: the edge answers 502. */
 	| { readonly kind: "not-found" }

@@ -1,0 +1,197 @@
+/**
+ * Puts control together. It is the single owner of every transition of a sandbox: each is written to the fleet with a
+ * compare-and-set before the node is asked, and is durable before anyone is told.
+ */
+import type { Fleet, SandboxRecord } from "../fleet/index.ts";
+import type { ArtifactFacts, NodeClient } from "../node/index.ts";
+import { OffshootError } from "../protocol/index.ts";
+import { admit } from "./admission.ts";
+import { Chores } from "./chores.ts";
+import { type Clock, sleep, systemClock } from "./clock.ts";
+import type { Core, Gone, Limits } from "./core.ts";
+import { createSandbox } from "./create.ts";
+import { decide, NEVER_ABORTED } from "./decide.ts";
+import { Expiry } from "./expiry.ts";
+import { fork } from "./fork.ts";
+import { endRunning, handleExit, kill } from "./kill.ts";
+import { Ledger } from "./ledger.ts";
+import { listSandboxes, listSnapshots } from "./listing.ts";
+import { type Logger, silent } from "./log.ts";
+import { Operations } from "./operations.ts";
+import { connect, pause, resume } from "./pause.ts";
+import { Quota } from "./quota.ts";
+import { reconcile } from "./reconcile.ts";
+import { createSnapshot } from "./snapshot.ts";
+import { visibleState } from "./table.ts";
+import { deleteTemplate, type PublishedTemplate, registerTemplate, templateAlias } from "./templates.ts";
+import { refresh, setTimeoutOf } from "./timeouts.ts";
+import type { Control } from "./types.ts";
+import { viewSandbox, viewSnapshots } from "./views.ts";
+
+export interface ControlOptions {
+	readonly fleet: Fleet;
+	readonly node: NodeClient;
+	readonly limits?: Partial<Limits>;
+	readonly log?: Logger;
+	readonly clock?: Clock;
+}
+
+/** What the composition root of a server does with control, beside giving it to api and edge. */
+export interface ControlLifecycle {
+	/**
+	 * Settles what an earlier server left, then begins to act on timeouts. Nothing may be asked of control before.
+	 * @throws when the node can't say what runs on it
+	 */
+	start(signal: AbortSignal): Promise<void>;
+	/** Publishes a template of the platform, such as `base`, from an artifact that the node has built. */
+	registerTemplate(name: string, facts: ArtifactFacts): Promise<PublishedTemplate>;
+	/** Ends every running sandbox; paused ones and snapshots stay. @returns how many */
+	endRunning(reason: string, signal: AbortSignal): Promise<number>;
+	/**
+	 * Refuses new operations, waits for those under way, and stops acting on timeouts. Sandboxes run on and are adopted
+	 * by the next server. Fleet and node stay open: they belong to the caller.
+	 */
+	close(): Promise<void>;
+}
+
+const DEFAULT_LIMITS: Limits = { maxTimeoutSeconds: 24 * 3600, maxConcurrent: 1000 };
+/** Operations still under way so long after `close` was called are aborted. */
+const DRAIN_MS = 30_000;
+/** Rows of ended sandboxes are kept so long for their reason to be looked up. */
+const KEEP_ENDED_MS = 7 * 24 * 3600 * 1000;
+const PRUNE_EVERY_MS = 3600 * 1000;
+
+/** Reads the fleet; call `start` before anything else. */
+export async function createControl(options: ControlOptions): Promise<Control & ControlLifecycle> {
+	const { fleet, node, log = silent, clock = systemClock } = options;
+	const limits = { ...DEFAULT_LIMITS, ...options.limits };
+	const lifetime = new AbortController();
+	const listeners = new Set<(gone: Gone) => void>();
+	const ledger = new Ledger(fleet, (record) => expiry.consider(record));
+	const chores = new Chores({ clock, log, signal: lifetime.signal });
+	let open = true;
+	const core: Core = {
+		fleet,
+		node,
+		clock,
+		log,
+		limits,
+		ledger,
+		chores,
+		operations: new Operations(lifetime.signal, ({ exit }) => {
+			if (exit) chores.inBackground(handleExit(core, exit));
+		}),
+		quota: new Quota(ledger, limits.maxConcurrent),
+		lifetime: lifetime.signal,
+		announceGone: (gone) => {
+			for (const listener of listeners) notify(log, listener, gone);
+		},
+		assertOpen: () => {
+			if (!open) throw new OffshootError("busy", "The server is going down; try again when it is back", { retryAfterSeconds: 5 });
+		},
+	};
+	const expiry = new Expiry(core);
+	await ledger.load();
+	const stopListening = node.onExit((exit) => chores.inBackground(handleExit(core, exit)));
+
+	return {
+		...requests(core),
+		onGone: (listener) => {
+			listeners.add(listener);
+			return () => listeners.delete(listener);
+		},
+		start: async (signal) => {
+			await reconcile(core, signal);
+			expiry.start();
+			chores.inBackground(pruneNowAndThen(core));
+		},
+		registerTemplate: (name, facts) => registerTemplate(core, name, facts),
+		endRunning: (reason, signal) => endRunning(core, reason, signal),
+		close: async () => {
+			open = false;
+			expiry.stop();
+			await drained(core);
+			lifetime.abort(new OffshootError("busy", "The server is going down; try again when it is back"));
+			await core.operations.idle();
+			stopListening();
+			await chores.idle();
+		},
+	};
+}
+
+/** The part of Control that serves requests. */
+function requests(core: Core): Omit<Control, "onGone"> {
+	const { fleet, ledger } = core;
+	return {
+		authenticate: async (apiKey) => {
+			const key = await fleet.keys.find(apiKey);
+			if (!key) return undefined;
+			await fleet.keys.touch(key, new Date(core.clock.now()));
+			return fleet.teams.get(key.teamId);
+		},
+		createSandbox: async (team, request, signal) => viewSandbox(fleet, await createSandbox(core, team, request, signal)),
+		getSandbox: async (team, id) => {
+			const go = (record: SandboxRecord) => viewSandbox(fleet, record);
+			return decide(core, "get", () => ledger.owned(team, id), { go }, NEVER_ABORTED);
+		},
+		listSandboxes: (team, query) => listSandboxes(core, team, query),
+		connectSandbox: async (team, id, timeout, signal) => {
+			const { record, resumed } = await connect(core, team, id, timeout, signal);
+			return { sandbox: await viewSandbox(fleet, record), resumed };
+		},
+		resumeSandbox: async (team, id, timeout, signal) => viewSandbox(fleet, await resume(core, team, id, timeout, signal)),
+		pauseSandbox: (team, id, signal) => pause(core, team, id, signal),
+		killSandbox: (team, id, signal) => kill(core, team, id, signal),
+		setTimeout: (team, id, timeout) => setTimeoutOf(core, team, id, timeout),
+		refreshSandbox: (team, id, duration) => refresh(core, team, id, duration),
+		forkSandbox: (team, id, count, timeout, signal) => fork(core, team, id, { count, timeout, signal }),
+		createSnapshot: async (team, id, request, signal) => {
+			const [view] = await viewSnapshots(fleet, [await createSnapshot(core, team, id, request, signal)]);
+			if (!view) throw new Error("a snapshot has a view");
+			return view;
+		},
+		listSnapshots: (team, query) => listSnapshots(core, team, query),
+		deleteTemplate: (team, ref) => deleteTemplate(core, team, ref),
+		templateAlias: (team, alias) => templateAlias(core, team, alias),
+		admit: (request, signal) => admit(core, request, signal),
+		signedUrlCandidates: () => signedUrlCandidates(ledger),
+		stats: async () => countStates(ledger),
+	};
+}
+
+function* signedUrlCandidates(ledger: Ledger): Generator<{ readonly sandboxId: string; readonly accessToken: string }> {
+	for (const { id, state, autoResume, accessToken } of ledger.all()) {
+		if (accessToken === undefined || state === "starting") continue;
+		if (visibleState(state) === "running" || autoResume) yield { sandboxId: id, accessToken };
+	}
+}
+
+function countStates(ledger: Ledger): { readonly running: number; readonly paused: number } {
+	const counts = { running: 0, paused: 0 };
+	for (const { state } of ledger.all()) {
+		if (state !== "starting") counts[visibleState(state)]++;
+	}
+	return counts;
+}
+
+function notify(log: Logger, listener: (gone: Gone) => void, gone: Gone): void {
+	try {
+		listener(gone);
+	} catch (error) {
+		log.error({ err: error, ...gone }, "a listener failed");
+	}
+}
+
+async function drained(core: Core): Promise<void> {
+	const enough = new AbortController();
+	const timeout = sleep(core.clock, DRAIN_MS, enough.signal).catch(() => undefined);
+	await Promise.race([core.operations.idle(), timeout]);
+	enough.abort();
+}
+
+async function pruneNowAndThen(core: Core): Promise<void> {
+	while (!core.lifetime.aborted) {
+		await core.fleet.sandboxes.prune(new Date(core.clock.now() - KEEP_ENDED_MS));
+		await sleep(core.clock, PRUNE_EVERY_MS, core.lifetime).catch(() => undefined);
+	}
+}

@@ -1,0 +1,58 @@
+/** Positions in a list, opaque to clients: the sort key of the last item, so pages stay right while rows come and go. */
+import { OffshootError } from "../protocol/index.ts";
+
+const SEPARATOR = "__";
+const ASCENDING = "asc";
+
+export interface SandboxCursor {
+	readonly startedAt: Date;
+	readonly id: string;
+}
+
+export interface SnapshotCursor {
+	readonly createdAt: Date;
+	readonly templateId: string;
+	readonly tag: string;
+}
+
+export function writeSandboxCursor(cursor: SandboxCursor, order: "asc" | "desc"): string {
+	const parts = [cursor.startedAt.toISOString(), cursor.id];
+	return encode(order === "asc" ? [...parts, ASCENDING] : parts);
+}
+
+/** @throws OffshootError invalid_request, also when the token belongs to a list in the other order */
+export function readSandboxCursor(token: string, order: "asc" | "desc"): SandboxCursor {
+	const [time = "", id = "", mark, ...rest] = decode(token);
+	if (id === "" || rest.length > 0 || mark !== (order === "asc" ? ASCENDING : undefined)) throw invalid();
+	return { startedAt: readTime(time), id };
+}
+
+export function writeSnapshotCursor(cursor: SnapshotCursor): string {
+	return encode([cursor.createdAt.toISOString(), cursor.templateId, cursor.tag]);
+}
+
+/** @throws OffshootError invalid_request */
+export function readSnapshotCursor(token: string): SnapshotCursor {
+	// A tag may contain the separator.
+	const [time = "", templateId = "", ...tag] = decode(token);
+	if (templateId === "" || tag.length === 0) throw invalid();
+	return { createdAt: readTime(time), templateId, tag: tag.join(SEPARATOR) };
+}
+
+function encode(parts: readonly string[]): string {
+	return Buffer.from(parts.join(SEPARATOR)).toString("base64url");
+}
+
+function decode(token: string): readonly string[] {
+	return Buffer.from(token, "base64url").toString().split(SEPARATOR);
+}
+
+function readTime(text: string): Date {
+	const time = new Date(text);
+	if (Number.isNaN(time.getTime())) throw invalid();
+	return time;
+}
+
+function invalid(): OffshootError {
+	return new OffshootError("invalid_request", "Invalid next token");
+}

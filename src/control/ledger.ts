@@ -1,0 +1,99 @@
+/**
+ * Every living sandbox in memory, as durable as the database: an entry changes only after its row did. The edge asks it
+ * for every request. A kill removes the entry for good; a late copy of an older row can't bring it back.
+ */
+import type { Fleet, SandboxPatch, SandboxRecord } from "../fleet/index.ts";
+import { OffshootError, sandboxNotFound } from "../protocol/index.ts";
+import type { Team } from "./types.ts";
+
+export class Ledger {
+	readonly #fleet: Fleet;
+	readonly #records = new Map<string, SandboxRecord>();
+	readonly #onChange: (record: SandboxRecord) => void;
+
+	/** @param onChange called with every new state of a living sandbox */
+	constructor(fleet: Fleet, onChange: (record: SandboxRecord) => void) {
+		this.#fleet = fleet;
+		this.#onChange = onChange;
+	}
+
+	/** Reads all living rows; once, before anything else. */
+	async load(): Promise<void> {
+		for (const record of await this.#fleet.sandboxes.living()) this.#records.set(record.id, record);
+	}
+
+	get(sandboxId: string): SandboxRecord | undefined {
+		return this.#records.get(sandboxId);
+	}
+
+	/** @throws OffshootError not_found, alike for sandboxes that don't exist and those of other teams */
+	owned(team: Team, sandboxId: string): SandboxRecord {
+		const record = this.#records.get(sandboxId);
+		if (record?.teamId !== team.id) throw sandboxNotFound(sandboxId);
+		return record;
+	}
+
+	all(): Iterable<SandboxRecord> {
+		return this.#records.values();
+	}
+
+	/**
+	 * Adds a sandbox that never existed before.
+	 * @throws OffshootError not_found when its artifact was deleted meanwhile
+	 */
+	async add(record: SandboxRecord): Promise<void> {
+		await this.#fleet.transaction(async ({ sandboxes, builds }) => {
+			const build = await builds.get(record.artifactId);
+			if (!build || build.deletedAt) throw new OffshootError("not_found", `template '${record.templateId}' not found`);
+			await sandboxes.insert(record);
+		});
+		this.#records.set(record.id, record);
+	}
+
+	/**
+	 * Moves the sandbox on if its row is still as `from` says.
+	 * @throws OffshootError not_found when it is not: only a kill can have taken it away from the running operation
+	 */
+	async move(from: SandboxRecord, patch: SandboxPatch): Promise<SandboxRecord> {
+		const record = await this.#fleet.sandboxes.compareAndSet(from.id, from, patch);
+		if (!record) throw sandboxNotFound(from.id);
+		return this.accept(record);
+	}
+
+	/** @throws OffshootError not_found when that life of the sandbox is over */
+	async setEnd(from: SandboxRecord, endAt: Date): Promise<SandboxRecord> {
+		const record = await this.#fleet.sandboxes.setEnd(from.id, from.incarnation, endAt);
+		if (!record) throw sandboxNotFound(from.id);
+		return this.accept(record);
+	}
+
+	/** Takes over a row that a transaction of the caller has written. */
+	accept(record: SandboxRecord): SandboxRecord {
+		const known = this.#records.get(record.id);
+		if (!known || known.revision >= record.revision) return record;
+		this.#records.set(record.id, record);
+		this.#onChange(record);
+		return record;
+	}
+
+	/**
+	 * Ends a sandbox in whatever state it is, and forgets its pause image.
+	 * @returns the sandbox as it was just before; undefined when it had ended already
+	 */
+	async end(sandboxId: string, reason: string, at: Date): Promise<SandboxRecord | undefined> {
+		const before = await this.#fleet.transaction(async ({ sandboxes, builds }) => {
+			const record = await sandboxes.get(sandboxId);
+			if (!record || !(await sandboxes.end(sandboxId, reason, at))) return undefined;
+			if (record.pauseArtifactId) await builds.remove(record.pauseArtifactId);
+			return record;
+		});
+		this.#records.delete(sandboxId);
+		return before;
+	}
+
+	/** Removes a sandbox whose create was never acknowledged. */
+	async discard(sandboxId: string): Promise<void> {
+		await this.#fleet.sandboxes.discard(sandboxId);
+		this.#records.delete(sandboxId);
+	}
+}

@@ -1,0 +1,230 @@
+/**
+ * Pause and resume. A pause freezes the guest before it captures it and thaws it only if the pause fails, so nothing that
+ * the guest acknowledged can be lost. A resume deletes the image only after the sandbox answered and its row says so;
+ * until then a failure leaves it paused as it was.
+ */
+import type { NewBuild, SandboxRecord } from "../fleet/index.ts";
+import type { ArtifactFacts } from "../node/index.ts";
+import { newBuildId, OffshootError, sandboxNotFound } from "../protocol/index.ts";
+import { backToRunning, type Core, deleteArtifact, now, orderKey, removeContainer, unlessKilled } from "./core.ts";
+import { decide } from "./decide.ts";
+import { toEgress } from "./network.ts";
+import type { Operation } from "./operations.ts";
+import { assertTimeout, endAfter, extend } from "./timeouts.ts";
+import type { Team } from "./types.ts";
+
+/** @throws OffshootError conflict when it is paused already */
+export async function pause(core: Core, team: Team, sandboxId: string, signal: AbortSignal): Promise<void> {
+	core.assertOpen();
+	await decide<unknown>(
+		core,
+		"pause",
+		() => core.ledger.owned(team, sandboxId),
+		{ go: (record) => beginPause(core, record), join: (operation) => operation.outcome },
+		signal,
+	);
+}
+
+/** Resumes it, or extends its time when it runs already. */
+export async function connect(
+	core: Core,
+	team: Team,
+	sandboxId: string,
+	timeout: number,
+	signal: AbortSignal,
+): Promise<{ readonly record: SandboxRecord; readonly resumed: boolean }> {
+	core.assertOpen();
+	assertTimeout(core.limits, timeout);
+	return decide(
+		core,
+		"connect",
+		() => core.ledger.owned(team, sandboxId),
+		{
+			go: async (record) => {
+				if (record.state === "paused") return { record: await beginResume(core, record, timeout), resumed: true };
+				return { record: await extend(core, record, timeout), resumed: false };
+			},
+		},
+		signal,
+	);
+}
+
+/** @throws OffshootError conflict when it runs */
+export async function resume(
+	core: Core,
+	team: Team,
+	sandboxId: string,
+	timeout: number,
+	signal: AbortSignal,
+): Promise<SandboxRecord> {
+	core.assertOpen();
+	assertTimeout(core.limits, timeout);
+	const find = () => core.ledger.owned(team, sandboxId);
+	return decide(
+		core,
+		"resume",
+		find,
+		{
+			go: (record) => beginResume(core, record, timeout),
+			join: (operation) => operation.outcome.then(find),
+		},
+		signal,
+	);
+}
+
+/** Pauses a running sandbox. Goes on when the caller leaves, since others may have joined. */
+export function beginPause(core: Core, record: SandboxRecord): Promise<SandboxRecord> {
+	return core.operations.begin(record.id, "pausing", async (operation) => {
+		const artifactId = newBuildId();
+		const pausing = await core.ledger.move(record, {
+			state: "pausing",
+			operationId: operation.id,
+			pendingArtifactId: artifactId,
+		});
+		const facts = await freeze(core, pausing, artifactId, operation);
+		const paused = await commitPause(core, pausing, facts, operation);
+		core.announceGone({ sandboxId: paused.id, incarnation: paused.incarnation });
+		await removeContainer(core, orderKey(pausing, operation));
+		return paused;
+	});
+}
+
+async function freeze(core: Core, pausing: SandboxRecord, artifactId: string, operation: Operation): Promise<ArtifactFacts> {
+	const order = { ...orderKey(pausing, operation), artifactId, kind: "pause", envs: pausing.envs } as const;
+	try {
+		return await core.node.freezeAndCapture(order, operation.signal);
+	} catch (error) {
+		// The node has let it run again before it threw.
+		await backToRunning(core, operation, pausing, async () => {});
+		throw error;
+	}
+}
+
+async function commitPause(
+	core: Core,
+	pausing: SandboxRecord,
+	facts: ArtifactFacts,
+	operation: Operation,
+): Promise<SandboxRecord> {
+	try {
+		return await recordPause(core, pausing, facts);
+	} catch (error) {
+		const key = orderKey(pausing, operation);
+		await backToRunning(core, operation, pausing, (signal) => core.node.unfreeze(key, signal));
+		throw error;
+	}
+}
+
+/** Makes the pause durable. @throws OffshootError not_found when the sandbox was killed meanwhile */
+export async function recordPause(core: Core, pausing: SandboxRecord, facts: ArtifactFacts): Promise<SandboxRecord> {
+	const paused = await core.fleet.transaction(async ({ sandboxes, builds }) => {
+		await builds.insert(buildOf(pausing, facts, undefined));
+		const row = await sandboxes.compareAndSet(pausing.id, pausing, {
+			state: "paused",
+			operationId: undefined,
+			pendingArtifactId: undefined,
+			pauseArtifactId: facts.artifactId,
+			address: undefined,
+			endAt: now(core),
+		});
+		if (!row) throw sandboxNotFound(pausing.id);
+		return row;
+	});
+	return core.ledger.accept(paused);
+}
+
+/** Build record of what was captured from a sandbox. */
+export function buildOf(source: SandboxRecord, facts: ArtifactFacts, templateId: string | undefined): NewBuild {
+	return {
+		id: facts.artifactId,
+		templateId,
+		kind: facts.kind,
+		resources: facts.resources,
+		envdVersion: source.envdVersion,
+		parentBuildId: source.artifactId,
+		sourceSandboxId: source.id,
+		rootfsId: facts.rootfsId,
+		sizeBytes: facts.sizeBytes,
+		pauseMs: facts.pauseMs,
+		engineVersion: facts.engineVersion,
+		envs: facts.envs,
+		createdAt: new Date(facts.createdAt),
+	};
+}
+
+/**
+ * Resumes a paused sandbox as its next incarnation. Goes on when the caller leaves, since others may have joined.
+ * @param timeout s
+ */
+export function beginResume(core: Core, record: SandboxRecord, timeout: number): Promise<SandboxRecord> {
+	return core.operations.begin(record.id, "resuming", async (operation) => {
+		const image = record.pauseArtifactId;
+		if (!image) throw new Error(`paused sandbox ${record.id} has no image`);
+		const resuming = await core.quota.within(record.teamId, () =>
+			core.ledger.move(record, { state: "resuming", operationId: operation.id, incarnation: record.incarnation + 1 }),
+		);
+		try {
+			const running = await wake(core, resuming, image, operation, timeout);
+			await deleteArtifact(core, image);
+			return running;
+		} catch (error) {
+			await backToPaused(core, resuming, operation);
+			throw resumeFailed(core, resuming, error);
+		}
+	});
+}
+
+async function wake(
+	core: Core,
+	resuming: SandboxRecord,
+	image: string,
+	operation: Operation,
+	timeout: number,
+): Promise<SandboxRecord> {
+	const started = await core.node.start(
+		{
+			...orderKey(resuming, operation),
+			artifactId: image,
+			templateId: resuming.templateId,
+			newIdentity: false,
+			accessToken: resuming.accessToken,
+			envs: resuming.envs,
+			egress: toEgress(resuming.network, resuming.allowInternetAccess),
+		},
+		operation.signal,
+	);
+	const startedAt = now(core);
+	const running = await core.fleet.transaction(async ({ sandboxes, builds }) => {
+		const row = await sandboxes.compareAndSet(resuming.id, resuming, {
+			state: "running",
+			operationId: undefined,
+			pauseArtifactId: undefined,
+			address: started.address,
+			startedAt,
+			endAt: endAfter(startedAt, timeout),
+		});
+		if (!row) throw sandboxNotFound(resuming.id);
+		await builds.remove(image);
+		return row;
+	});
+	return core.ledger.accept(running);
+}
+
+async function backToPaused(core: Core, resuming: SandboxRecord, operation: Operation): Promise<void> {
+	const undo = core.chores.start(`put sandbox ${resuming.id} back to paused`, () =>
+		unlessKilled(core.ledger.move(resuming, { state: "paused", operationId: undefined })),
+	);
+	operation.holdUntil(undo.done);
+	await undo.firstTry;
+	await removeContainer(core, orderKey(resuming, operation));
+}
+
+function resumeFailed(core: Core, resuming: SandboxRecord, error: unknown): unknown {
+	if (error instanceof OffshootError || operationEnded(error)) return error;
+	core.log.error({ err: error, sandboxId: resuming.id }, "sandbox could not be resumed");
+	return new OffshootError("internal", `Sandbox "${resuming.id}" could not be resumed; it is still paused`, { cause: error });
+}
+
+function operationEnded(error: unknown): boolean {
+	return error instanceof DOMException && error.name === "AbortError";
+}

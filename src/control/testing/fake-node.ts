@@ -1,0 +1,177 @@
+/** A node whose host is a few maps. It keeps the contract of NodeClient, also when a test lets one of its steps fail. */
+import type {
+	ArtifactFacts,
+	CaptureOrder,
+	NodeClient,
+	NodeSandbox,
+	OrderKey,
+	SandboxExit,
+	StartOrder,
+} from "../../node/index.ts";
+import { containerId } from "../../protocol/index.ts";
+import type { Faults } from "./faults.ts";
+
+export interface FakeContainer {
+	readonly sandboxId: string;
+	readonly incarnation: number;
+	readonly address: string;
+	readonly artifactId: string;
+	readonly accessToken: string | undefined;
+	readonly envs: Readonly<Record<string, string>>;
+	frozen: boolean;
+	/** What the guest has in memory. */
+	memory: string[];
+}
+
+/** What outlives the server. */
+export class FakeHost {
+	readonly containers = new Map<string, FakeContainer>();
+	readonly artifacts = new Map<string, { readonly facts: ArtifactFacts; readonly memory: readonly string[] }>();
+	#addresses = 0;
+
+	nextAddress(): string {
+		this.#addresses++;
+		return `10.0.${this.#addresses >> 8}.${this.#addresses & 255}`;
+	}
+
+	container(key: Pick<OrderKey, "sandboxId" | "incarnation">): FakeContainer | undefined {
+		return this.containers.get(containerId(key.sandboxId, key.incarnation));
+	}
+}
+
+export const RESOURCES = { cpuCount: 2, memoryMB: 512, diskSizeMB: 1024 };
+
+export function facts(artifactId: string, change: Partial<ArtifactFacts> = {}): ArtifactFacts {
+	return {
+		artifactId,
+		kind: "template",
+		createdAt: new Date().toISOString(),
+		sizeBytes: 1_000_000,
+		pauseMs: 30,
+		engineVersion: "engine-1",
+		resources: RESOURCES,
+		rootfsId: "rootfs-1",
+		envs: {},
+		...change,
+	};
+}
+
+export class FakeNode implements NodeClient {
+	readonly nodeId = "node-1";
+	readonly #host: FakeHost;
+	readonly #faults: Faults;
+	readonly #listeners = new Set<(exit: SandboxExit) => void>();
+
+	constructor(host: FakeHost, faults: Faults) {
+		this.#host = host;
+		this.#faults = faults;
+	}
+
+	async start(order: StartOrder, signal: AbortSignal): Promise<NodeSandbox> {
+		await this.#point("start", signal);
+		const image = this.#host.artifacts.get(order.artifactId);
+		if (!image) throw new Error(`no artifact ${order.artifactId}`);
+		const { sandboxId, incarnation, artifactId, accessToken, envs } = order;
+		const address = this.#host.nextAddress();
+		const memory = [...image.memory];
+		const made = { sandboxId, incarnation, address, artifactId, accessToken, envs, frozen: false, memory };
+		this.#host.containers.set(containerId(sandboxId, incarnation), made);
+		try {
+			await this.#point("start:made", signal);
+			return view(this.#require(order));
+		} catch (error) {
+			this.#host.containers.delete(containerId(sandboxId, incarnation));
+			throw error;
+		}
+	}
+
+	async capture(order: CaptureOrder, signal: AbortSignal): Promise<ArtifactFacts> {
+		await this.#point("capture", signal);
+		const published = this.#publish(order);
+		await this.#point("capture:published", signal);
+		return published;
+	}
+
+	async freezeAndCapture(order: CaptureOrder, signal: AbortSignal): Promise<ArtifactFacts> {
+		await this.#point("freeze", signal);
+		const container = this.#require(order);
+		container.frozen = true;
+		try {
+			await this.#point("freeze:frozen", signal);
+			const published = this.#publish(order);
+			await this.#point("freeze:published", signal);
+			return published;
+		} catch (error) {
+			container.frozen = false;
+			throw error;
+		}
+	}
+
+	async unfreeze(order: OrderKey, signal: AbortSignal): Promise<void> {
+		await this.#point("unfreeze", signal);
+		this.#require(order).frozen = false;
+		await this.#point("unfreeze:done", signal);
+	}
+
+	async setEgress(): Promise<void> {}
+
+	async remove(order: OrderKey, signal: AbortSignal): Promise<void> {
+		await this.#point("remove", signal);
+		this.#host.containers.delete(containerId(order.sandboxId, order.incarnation));
+		await this.#point("remove:done", signal);
+	}
+
+	async list(signal: AbortSignal): Promise<readonly NodeSandbox[]> {
+		await this.#point("list", signal);
+		return [...this.#host.containers.values()].map(view);
+	}
+
+	async artifact(artifactId: string): Promise<ArtifactFacts | undefined> {
+		return this.#host.artifacts.get(artifactId)?.facts;
+	}
+
+	async listArtifacts(): Promise<readonly ArtifactFacts[]> {
+		return [...this.#host.artifacts.values()].map((artifact) => artifact.facts);
+	}
+
+	async deleteArtifact(artifactId: string, signal: AbortSignal): Promise<void> {
+		await this.#point("deleteArtifact", signal);
+		this.#host.artifacts.delete(artifactId);
+		await this.#point("deleteArtifact:done", signal);
+	}
+
+	onExit(listener: (exit: SandboxExit) => void): () => void {
+		this.#listeners.add(listener);
+		return () => this.#listeners.delete(listener);
+	}
+
+	/** The container ends by itself. */
+	crash(key: Pick<OrderKey, "sandboxId" | "incarnation">, reason: string): void {
+		this.#host.containers.delete(containerId(key.sandboxId, key.incarnation));
+		for (const listener of this.#listeners) listener({ ...key, reason });
+	}
+
+	#publish(order: CaptureOrder): ArtifactFacts {
+		const { artifactId, kind, envs } = order;
+		const published = facts(artifactId, { kind, envs });
+		this.#host.artifacts.set(artifactId, { facts: published, memory: [...this.#require(order).memory] });
+		return published;
+	}
+
+	#require(key: OrderKey): FakeContainer {
+		const container = this.#host.container(key);
+		if (!container) throw new Error(`no container ${containerId(key.sandboxId, key.incarnation)}`);
+		return container;
+	}
+
+	async #point(name: string, signal: AbortSignal): Promise<void> {
+		signal.throwIfAborted();
+		await this.#faults.point(name);
+		signal.throwIfAborted();
+	}
+}
+
+function view(container: FakeContainer): NodeSandbox {
+	const { sandboxId, incarnation, address, frozen } = container;
+	return { sandboxId, incarnation, address, resources: RESOURCES, paused: frozen };
+}
