@@ -1,7 +1,8 @@
 /**
- * The ranges no sandbox reaches unless the operator opened them: everything that is not a public unicast address.
- * Sources: IANA's IPv4 special-purpose address registry (entries that are not globally reachable); multicast, RFC 5771;
- * and the platform address of Azure, which serves instance metadata although it looks public.
+ * The ranges no sandbox reaches unless the operator opened them: whatever may lead into a network around the host.
+ * Sources: IANA's IPv4 special-purpose address registry (entries that are not globally reachable; those for documentation
+ * are left out, since nothing stands behind them); multicast, RFC 5771; and Azure's platform address, which serves
+ * instance metadata although it looks public.
  */
 export const CLOSED_CIDRS: readonly string[] = [
 	"0.0.0.0/8",
@@ -12,11 +13,8 @@ export const CLOSED_CIDRS: readonly string[] = [
 	"169.254.0.0/16",
 	"172.16.0.0/12",
 	"192.0.0.0/24",
-	"192.0.2.0/24",
 	"192.168.0.0/16",
 	"198.18.0.0/15",
-	"198.51.100.0/24",
-	"203.0.113.0/24",
 	"224.0.0.0/4",
 	"240.0.0.0/4",
 ];

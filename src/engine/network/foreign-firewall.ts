@@ -105,9 +105,13 @@ export function chainEnd(chain: ForeignChain, rules: readonly ForeignRule[]): Ch
 }
 
 function dropsEverything({ expr }: ForeignRule): boolean {
-	const verdict = expr.at(-1) ?? {};
-	return ("drop" in verdict || "reject" in verdict) && expr.slice(0, -1).every((step) => "counter" in step || "log" in step);
+	const last = expr.at(-1) ?? {};
+	const refuses = "drop" in last || "reject" in last || Value.Check(IptablesReject, last);
+	return refuses && expr.slice(0, -1).every((step) => "counter" in step || "log" in step);
 }
+
+/** How nft shows the REJECT of rules that iptables wrote. */
+const IptablesReject = Type.Object({ xt: Type.Object({ name: Type.Literal("REJECT") }) });
 
 /** Handles of the rules that this instance put into a chain. */
 export function ownRules({ table }: InstanceNames, rules: readonly ForeignRule[]): number[] {

@@ -94,7 +94,10 @@ class HostSlotPool implements SlotPool {
 			const index = this.#unusedIndex();
 			if (index !== undefined) return this.#make(index, signal, (record) => this.#used.set(index, record));
 			if (this.#busy.size === 0) {
-				throw new OffshootError("busy", `all ${this.#max} network slots of this node are in use; end a sandbox or raise the limit`);
+				throw new OffshootError(
+					"busy",
+					`all ${this.#max} network slots of this node are in use; end a sandbox or raise the limit`,
+				);
 			}
 			await Promise.race(this.#busy.values());
 		}

@@ -23,7 +23,7 @@ export const WORLD = {
 	private: "10.20.30.40",
 	metadata: "169.254.169.254",
 	/** In a closed range that the tests' operator opens. */
-	opened: "203.0.113.7",
+	opened: "10.99.0.7",
 } as const;
 
 /** Port of the tests' servers: TCP and UDP, they greet with the address of who speaks to them. */
@@ -46,6 +46,7 @@ export class Lab implements AsyncDisposable {
 	readonly #holder: ChildProcess;
 	readonly #directory: string;
 	readonly #children: ChildProcess[] = [];
+	#spies = 0;
 
 	private constructor(holder: ChildProcess, directory: string) {
 		this.#holder = holder;
@@ -109,6 +110,15 @@ export class Lab implements AsyncDisposable {
 		const child = this.#node(netns, "stream.ts", JSON.stringify(target));
 		await once(child, "message");
 		return new Stream(child);
+	}
+
+	/** Counts the packets that match and get as far as this hook of the lab's host; resolves to a function that reads the count. */
+	async spy(family: "ip" | "ip6", hook: "prerouting" | "input", match: string): Promise<() => Promise<number>> {
+		const chain = `${family} spy ${hook}_${this.#spies++}`;
+		// After every other filter at these hooks.
+		await this.sh(`nft add table ${family} spy; nft 'add chain ${chain} { type filter hook ${hook} priority 300; }'`);
+		await this.sh(`nft 'add rule ${chain} ${match} counter'`);
+		return async () => Number(/packets (\d+)/.exec(await this.sh(`nft list chain ${chain}`))?.[1]);
 	}
 
 	async pool(options: Partial<PoolProcessOptions> & { readonly instanceId: string }): Promise<PoolProcess> {

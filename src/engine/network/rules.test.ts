@@ -1,0 +1,45 @@
+import { expect, test } from "vitest";
+import { namesOf } from "./names.ts";
+import { baseRules, firstPolicyRules, policyRules } from "./rules.ts";
+
+const names = namesOf("abc");
+
+/** Rules of the chain in the order the kernel asks them, for a chain that held only `closed` before. */
+function effective(text: string): string[] {
+	const rules: string[] = ["closed"];
+	for (const line of text.trim().split("\n")) {
+		if (line.startsWith("flush")) rules.length = 0;
+		const rule = line.replace(/^\w+ rule ip offshoot_abc policy_7 /, "");
+		if (line.startsWith("add rule")) rules.push(rule);
+		if (line.startsWith("insert rule")) rules.unshift(rule);
+	}
+	return rules;
+}
+
+test("a first policy and a replaced one end up the same, the first in front of the closing rule", () => {
+	const policy = { internet: true, allowCidrs: ["8.8.8.8"], denyCidrs: ["8.8.0.0/16", "9.9.9.9"] };
+	const rules = [
+		"ip daddr 169.254.0.22 accept",
+		"ip daddr { 8.8.8.8 } accept",
+		"ip daddr { 8.8.0.0/16, 9.9.9.9 } goto refuse",
+		"accept",
+	];
+	expect(effective(policyRules(names, 7, policy))).toEqual(rules);
+	expect(effective(firstPolicyRules(names, 7, policy))).toEqual([...rules, "closed"]);
+});
+
+test("denying everything is the same as no internet", () => {
+	const none = { internet: false, allowCidrs: [], denyCidrs: [] };
+	expect(policyRules(names, 7, { internet: true, allowCidrs: [], denyCidrs: ["1.2.3.4/0", "5.5.5.5"] })).toBe(
+		policyRules(names, 7, none),
+	);
+	expect(effective(policyRules(names, 7, none))).toEqual(["ip daddr 169.254.0.22 goto refuse", "goto refuse"]);
+});
+
+test("only the operator's single addresses open the host", () => {
+	const dns = { address: "198.18.0.1", udpPort: 1, tcpPort: 2 };
+	const text = baseRules({ names, addressRange: "198.18.0.0/22", operatorAllowCidrs: ["10.0.0.0/8", "10.1.1.1/32"], dns });
+	expect(text).toContain("fib daddr type local ip daddr != { 10.1.1.1 } goto refuse");
+	expect(text).toContain('input iifname "osabc-*" ip daddr 10.1.1.1 accept');
+	expect(text).not.toContain('input iifname "osabc-*" ip daddr 10.0.0.0/8');
+});
