@@ -24,7 +24,7 @@ type Style = Parameters<typeof styleText>[0];
 
 /** Coloured only where the stream and the environment want colours. */
 export function paint(stream: OutputStream, style: Style, text: string): string {
-	return stream.isTTY || process.env.FORCE_COLOR ? styleText(style, text, { validateStream: false }) : text;
+	return styleText(style, text, { stream });
 }
 
 function finishedLine(stream: OutputStream, event: ProgressEvent & { kind: "done" | "failed" }): string {
