@@ -1,0 +1,29 @@
+/**
+ * Request bodies as clients send them: JSON under any content type, chunked or not, and nothing at all where a body
+ * would be optional. A field that is null counts as not sent.
+ */
+
+import { OffshootError } from "../protocol/index.ts";
+import type { App } from "./app.ts";
+
+export const BODY_LIMIT_BYTES = 16 * 1024 * 1024;
+
+export function acceptBodies(app: App): void {
+	app.removeAllContentTypeParsers();
+	app.addContentTypeParser("*", { parseAs: "string", bodyLimit: BODY_LIMIT_BYTES }, (_request, text, done) => {
+		try {
+			done(null, parseBody(String(text)));
+		} catch (error) {
+			const why = error instanceof Error ? error.message : "not JSON";
+			done(new OffshootError("invalid_request", `Error when parsing request: the body is not valid JSON: ${why}`), undefined);
+		}
+	});
+	app.addHook("preValidation", async (request) => {
+		request.body ??= {};
+	});
+}
+
+function parseBody(text: string): unknown {
+	if (text.trim() === "") return {};
+	return JSON.parse(text, (name, value: unknown) => (value === null || name === "__proto__" ? undefined : value));
+}

@@ -1,0 +1,40 @@
+/** Options that are known but not there yet. Ignoring one would give its sender less than was asked for, silently. */
+import type { Static } from "typebox";
+import { OffshootError } from "../protocol/index.ts";
+import type { NewSandbox } from "./schemas.ts";
+
+function unavailable(field: string, what: string): OffshootError {
+	return new OffshootError("not_implemented", `${field}: ${what} not available in this version; leave it out`);
+}
+
+/** @throws OffshootError invalid_request, not_implemented */
+export function assertAvailable(body: Static<typeof NewSandbox>): void {
+	if (body.autoPauseMemory === false) assertFilesystemPause(body);
+	if (body.network?.egressProxy !== undefined) throw unavailable("network.egressProxy", "egress proxies are");
+	if (body.network?.rules !== undefined) throw unavailable("network.rules", "header rules are");
+	if (body.iam !== undefined) throw unavailable("iam", "identity tokens are");
+	if ((body.volumeMounts ?? []).length > 0) throw unavailable("volumeMounts", "volumes are");
+}
+
+function assertFilesystemPause({ autoPause, autoResume }: Static<typeof NewSandbox>): never {
+	if (autoPause !== true) throw new OffshootError("invalid_request", "autoPauseMemory: false needs autoPause: true");
+	if (autoResume?.enabled === true) {
+		throw new OffshootError("invalid_request", "autoPauseMemory: false can't be combined with autoResume");
+	}
+	throw unavailable("autoPauseMemory", "pausing without memory is");
+}
+
+/** For pause and snapshot. @throws OffshootError not_implemented */
+export function assertWithMemory(memory: boolean | undefined): void {
+	if (memory === false) throw unavailable("memory", "captures of the filesystem alone are");
+}
+
+/** For connect and resume, where clients expect a 400. @throws OffshootError invalid_request */
+export function assertResumeWithMemory(memory: boolean | undefined): void {
+	if (memory === false) {
+		throw new OffshootError(
+			"invalid_request",
+			"memory: resuming from the filesystem alone is not available in this version; leave it out",
+		);
+	}
+}
