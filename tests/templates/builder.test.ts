@@ -29,8 +29,8 @@ function options() {
 
 async function unpackingStarted(): Promise<void> {
 	const isUnpacking = async () => {
-		const builds = await readdir(join(cacheDir, "tmp")).catch(() => []);
-		return builds.some((name) => existsSync(join(cacheDir, "tmp", name, "bundle/tree/usr/bin")));
+		const builds = await readdir(join(cacheDir, "rootfs-tmp")).catch(() => []);
+		return builds.some((name) => existsSync(join(cacheDir, "rootfs-tmp", name, "bundle/tree/usr/bin")));
 	};
 	await vi.waitFor(async () => expect(await isUnpacking()).toBe(true), { timeout: UNPACKED_WITHIN_MS, interval: 200 });
 }
@@ -54,8 +54,8 @@ test("an aborted build leaves no program, mount or file", async () => {
 	const reason = new Error("interrupted");
 	controller.abort(reason);
 	await expect(building).rejects.toBe(reason);
-	expect(await readdir(join(cacheDir, "tmp"))).toEqual([]);
-	expect(existsSync(join(cacheDir, "layers"))).toBe(false);
+	expect(await readdir(join(cacheDir, "rootfs-tmp"))).toEqual([]);
+	expect(existsSync(join(cacheDir, "rootfs-layers"))).toBe(false);
 	expect(await mountsOfBuilds()).toEqual([]);
 	await vi.waitFor(async () => expect(await buildPrograms()).toEqual([]), { timeout: 5_000 });
 });
@@ -70,14 +70,14 @@ test("the programs of a killed builder end with it, and the next one removes wha
 	);
 	const builder = spawn(process.execPath, [program], { stdio: "ignore" });
 	await unpackingStarted();
-	const [left = ""] = await readdir(join(cacheDir, "tmp"));
+	const [left = ""] = await readdir(join(cacheDir, "rootfs-tmp"));
 	builder.kill("SIGKILL");
 	await vi.waitFor(async () => expect(await buildPrograms()).toEqual([]), { timeout: 10_000 });
 	expect(await mountsOfBuilds()).toEqual([]);
-	expect(existsSync(join(cacheDir, "tmp", left))).toBe(true);
+	expect(existsSync(join(cacheDir, "rootfs-tmp", left))).toBe(true);
 
 	const controller = new AbortController();
 	const next = buildRootfs({ ...options(), onProgress: () => controller.abort() }, controller.signal);
 	await expect(next).rejects.toMatchObject({ name: "AbortError" });
-	expect(existsSync(join(cacheDir, "tmp", left))).toBe(false);
+	expect(existsSync(join(cacheDir, "rootfs-tmp", left))).toBe(false);
 });

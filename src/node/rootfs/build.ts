@@ -80,7 +80,7 @@ export async function buildRootfs(options: BuildRootfsOptions, signal: AbortSign
 	if (process.geteuid?.() !== 0)
 		throw new OffshootError("forbidden", "Building a root filesystem needs root: start again with sudo");
 	await mkdir(build.cacheDir, { recursive: true });
-	await using _lock = await acquireLock(join(build.cacheDir, "lock"), {
+	await using _lock = await acquireLock(join(build.cacheDir, "rootfs.lock"), {
 		signal,
 		onWait: () => options.onProgress("another build uses this cache: waiting for it to end"),
 	});
@@ -104,7 +104,7 @@ function addAgent(id: string, layer: CachedTree, agentTree: string, name: string
 
 async function provideLayer(definition: TemplateDefinition, build: Build): Promise<CachedTree> {
 	const id = await layerIdOf(definition, build);
-	const cached = await findTree(build.cacheDir, "layers", id);
+	const cached = await findTree(build.cacheDir, "rootfs-layers", id);
 	if (cached) return cached;
 	if (!isDerived(definition)) return makeDebianLayer(id, definition, build);
 	const parent = await provideLayer(await loadTemplate(definition.parent), build);
@@ -115,7 +115,7 @@ function makeDebianLayer(id: string, definition: DebianTemplate, build: Build): 
 	const { name, debian, npm, files } = definition;
 	return makeTree(
 		build.cacheDir,
-		"layers",
+		"rootfs-layers",
 		id,
 		async (workshop) => {
 			const { tree, scratch } = workshop;
@@ -136,7 +136,7 @@ function makeDerivedLayer(id: string, definition: DerivedTemplate, parent: Cache
 	const { name, files } = definition;
 	return makeTree(
 		build.cacheDir,
-		"layers",
+		"rootfs-layers",
 		id,
 		async (workshop) => {
 			const { tree, scratch } = workshop;

@@ -27,7 +27,7 @@ test("a tree is found under its id, with its digest, once it is finished", async
 	const made = await make("x-1");
 	expect(await findTree(cache, "rootfs", "x-1")).toEqual(made);
 	expect(made.digest).toBe(await treeDigest(made.path, signal));
-	expect(await findTree(cache, "layers", "x-1")).toBeUndefined();
+	expect(await findTree(cache, "rootfs-layers", "x-1")).toBeUndefined();
 });
 
 test("nothing stays of a tree that failed", async () => {
@@ -37,14 +37,14 @@ test("nothing stays of a tree that failed", async () => {
 	};
 	await expect(makeTree(cache, "rootfs", "x-1", fill, signal)).rejects.toThrow("broken");
 	expect(await findTree(cache, "rootfs", "x-1")).toBeUndefined();
-	expect(await readdir(join(cache, "tmp"))).toEqual([]);
+	expect(await readdir(join(cache, "rootfs-tmp"))).toEqual([]);
 });
 
 test("what a builder that died has left is swept, finished trees are not", async () => {
 	const made = await make("x-1");
-	await mkdir(join(cache, "tmp", "x-2-abc", "bundle", "tree"), { recursive: true });
+	await mkdir(join(cache, "rootfs-tmp", "x-2-abc", "bundle", "tree"), { recursive: true });
 	await sweepCache(cache);
-	expect(await readdir(join(cache, "tmp"))).toEqual([]);
+	expect(await readdir(join(cache, "rootfs-tmp"))).toEqual([]);
 	expect(existsSync(made.path)).toBe(true);
 });
 

@@ -1,7 +1,14 @@
 /**
- * Finished trees by content. A tree appears under its id complete, durable and with its digest, or not at all: it is
- * made in `tmp/`, flushed, and renamed. Published trees never change; they may share files through hard links. What a
- * crash leaves in `tmp/` is removed by the next builder, which holds the lock.
+ * Finished trees by content, in a directory that other parts of the server use as well:
+ *
+ *     rootfs/<id>/{tree,rootfs.json}         what sandboxes start from
+ *     rootfs-layers/<id>/{tree,layer.json}   a template without the agent
+ *     rootfs-tmp/                            what is being made
+ *     rootfs.lock                            held while something is made
+ *
+ * A tree appears under its id complete, durable and with its digest, or not at all: it is made in `rootfs-tmp/`, flushed,
+ * and renamed. Published trees never change; they may share files through hard links. What a crash leaves is removed by
+ * the next builder, which holds the lock.
  */
 import { mkdir, mkdtemp, readdir, readFile, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -11,8 +18,7 @@ import { OffshootError } from "../../protocol/index.ts";
 import { treeDigest } from "./digest.ts";
 import { run } from "./run.ts";
 
-/** `layers` hold a template without the agent, `rootfs` what sandboxes start from. */
-export type TreeKind = "layers" | "rootfs";
+export type TreeKind = "rootfs" | "rootfs-layers";
 
 export interface CachedTree {
 	readonly id: string;
@@ -29,7 +35,8 @@ export interface Workshop {
 	readonly scratch: string;
 }
 
-const RECORD = { layers: "layer.json", rootfs: "rootfs.json" } as const;
+const RECORD = { rootfs: "rootfs.json", "rootfs-layers": "layer.json" } as const;
+const TEMPORARY = "rootfs-tmp";
 const Record = Type.Object({ id: Type.String(), digest: Type.String({ pattern: "^[0-9a-f]{64}$" }) });
 
 /** The tree with this id, or undefined when it was never finished. */
@@ -59,8 +66,8 @@ export async function makeTree(
 	fill: (workshop: Workshop) => Promise<void>,
 	signal: AbortSignal,
 ): Promise<CachedTree> {
-	await mkdir(join(cacheDir, "tmp"), { recursive: true });
-	const temporary = await mkdtemp(join(cacheDir, "tmp", `${id}-`));
+	await mkdir(join(cacheDir, TEMPORARY), { recursive: true });
+	const temporary = await mkdtemp(join(cacheDir, TEMPORARY, `${id}-`));
 	try {
 		const bundle = join(temporary, "bundle");
 		const tree = join(bundle, "tree");
@@ -91,8 +98,8 @@ async function publish(
 
 /** Removes what builders that died have left. The caller holds the cache's lock. */
 export async function sweepCache(cacheDir: string): Promise<void> {
-	const left = await readdir(join(cacheDir, "tmp")).catch(() => []);
-	for (const name of left) await removeTree(join(cacheDir, "tmp", name));
+	const left = await readdir(join(cacheDir, TEMPORARY)).catch(() => []);
+	for (const name of left) await removeTree(join(cacheDir, TEMPORARY, name));
 }
 
 /** Makes everything written so far on the filesystem of `path` durable. */

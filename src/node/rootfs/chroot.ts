@@ -3,7 +3,7 @@ import { copyFile, mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { readHostNetwork } from "./hostNetwork.ts";
-import { isolated, run } from "./run.ts";
+import { runIsolated } from "./run.ts";
 
 const SCRIPT = fileURLToPath(new URL("chroot.sh", import.meta.url));
 
@@ -35,7 +35,7 @@ export async function openChroot(tree: string, scratch: string): Promise<Chroot>
 	return {
 		scratch,
 		async run(command, signal) {
-			await run(isolated(["sh", SCRIPT, tree, scratch, pathList, ...command]), { signal, env });
+			await runIsolated(["sh", SCRIPT, tree, scratch, pathList, ...command], { signal, env, name: command[0] });
 		},
 	};
 }

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { removeTree } from "./cache.ts";
 import type { DebianTemplate } from "./definition.ts";
 import { aptAcquireSettings } from "./hostNetwork.ts";
-import { isolated, run } from "./run.ts";
+import { run, runIsolated } from "./run.ts";
 
 const MIRROR = "http://deb.debian.org/debian";
 const SECURITY_MIRROR = "http://deb.debian.org/debian-security";
@@ -35,8 +35,8 @@ export async function bootstrapDebian(
 	const aptSettings = join(scratch, "apt.conf");
 	await writeFile(aptSettings, `${await aptAcquireSettings(signal)}\nAcquire::Retries "3";\nAPT::Install-Recommends "false";\n`);
 	const { suite, packages } = definition.debian;
-	await run(
-		isolated([
+	await runIsolated(
+		[
 			"mmdebstrap",
 			"--mode=root",
 			"--variant=minbase",
@@ -49,7 +49,7 @@ export async function bootstrapDebian(
 			`deb ${MIRROR} ${suite} main`,
 			`deb ${MIRROR} ${suite}-updates main`,
 			`deb ${SECURITY_MIRROR} ${suite}-security main`,
-		]),
+		],
 		{ signal, env: process.env },
 	);
 	for (const path of LEFTOVERS) await rm(join(tree, path), { recursive: true, force: true });

@@ -12,6 +12,8 @@ export interface RunOptions {
 	/** Complete environment of the program. */
 	readonly env?: NodeJS.ProcessEnv;
 	readonly cwd?: string;
+	/** What errors call the program; its own name otherwise. */
+	readonly name?: string;
 	/** Sees every line of standard output and standard error. */
 	readonly onLine?: (line: string) => void;
 }
@@ -36,15 +38,19 @@ export class ProgramFailure extends Error {
  */
 export function run(command: readonly [string, ...string[]], options: RunOptions): Promise<readonly string[]> {
 	options.signal.throwIfAborted();
-	return spawnTied(command, options);
+	return spawnTied(command, { ...options, name: options.name ?? command[0] });
 }
 
-/** Keeps every process and mount of a command in namespaces that end with it, however it ends. */
-export function isolated(command: readonly [string, ...string[]]): readonly [string, ...string[]] {
-	return ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--", ...command];
+/** Like run, with every process and mount of the command in namespaces that end with it, however it ends. */
+export function runIsolated(command: readonly [string, ...string[]], options: RunOptions): Promise<readonly string[]> {
+	const namespaces = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--"] as const;
+	return run([...namespaces, ...command], { ...options, name: options.name ?? command[0] });
 }
 
-function spawnTied(command: readonly [string, ...string[]], options: RunOptions): Promise<readonly string[]> {
+function spawnTied(
+	command: readonly [string, ...string[]],
+	options: RunOptions & { readonly name: string },
+): Promise<readonly string[]> {
 	const tail: string[] = [];
 	const remember = (line: string): void => {
 		tail.push(line);
@@ -65,11 +71,11 @@ function spawnTied(command: readonly [string, ...string[]], options: RunOptions)
 	options.signal.addEventListener("abort", kill, { once: true });
 
 	const ended = Promise.withResolvers<readonly string[]>();
-	child.on("error", (error) => ended.reject(new ProgramFailure(command[0], `could not be started: ${error.message}`, tail)));
+	child.on("error", (error) => ended.reject(new ProgramFailure(options.name, `could not be started: ${error.message}`, tail)));
 	child.on("close", (code, killedBy) => {
 		if (options.signal.aborted) ended.reject(options.signal.reason);
 		else if (code === 0) ended.resolve(tail);
-		else ended.reject(new ProgramFailure(command[0], `ended with ${killedBy ?? `code ${code}`}`, tail));
+		else ended.reject(new ProgramFailure(options.name, `ended with ${killedBy ?? `code ${code}`}`, tail));
 	});
 	return ended.promise.finally(() => options.signal.removeEventListener("abort", kill));
 }

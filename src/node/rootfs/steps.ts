@@ -50,7 +50,8 @@ function isTransient(error: unknown): boolean {
 }
 
 function lastWords(error: unknown): string {
-	return error instanceof ProgramFailure ? (error.tail.at(-1) ?? error.message) : String(error);
+	if (!(error instanceof ProgramFailure)) return String(error);
+	return (error.tail.findLast((line) => TRANSIENT.test(line)) ?? error.message).trim();
 }
 
 function stepFailed(name: string, error: unknown): OffshootError {
