@@ -1,0 +1,30 @@
+/** The languages and how their kernels start. */
+
+import { nodeKernelEntry, pythonKernelEntry } from "../assets.ts";
+import type { Settings } from "../settings.ts";
+import { launchBashKernel } from "./bash/kernel.ts";
+import { installedLanguage } from "./jupyter/installed.ts";
+import { JupyterKernel } from "./jupyter/kernel.ts";
+import { pythonLanguage } from "./jupyter/python.ts";
+import type { LaunchKernel } from "./kernel.ts";
+import { launchNodeKernel } from "./node/kernel.ts";
+
+export type KernelCatalog = ReadonlyMap<string, LaunchKernel>;
+
+/** Languages whose default context is started before the server reports health. */
+export const EAGER_LANGUAGES = ["python", "javascript"] as const;
+
+export function kernelCatalog(settings: Settings): KernelCatalog {
+	const { runtimeDirectory, python, nodeCommand } = settings;
+	const pythonKernel = pythonLanguage(python, pythonKernelEntry());
+	// A free debugging port, opened only to reach a busy kernel; no warning about type stripping in the user's output.
+	const node = [...nodeCommand, "--inspect-port=127.0.0.1:0", "--disable-warning=ExperimentalWarning", nodeKernelEntry()];
+	return new Map<string, LaunchKernel>([
+		["python", (options) => JupyterKernel.launch(pythonKernel, runtimeDirectory, options)],
+		["javascript", (options) => launchNodeKernel([...node, "javascript"], options)],
+		["typescript", (options) => launchNodeKernel([...node, "typescript"], options)],
+		["bash", launchBashKernel],
+		["r", async (options) => JupyterKernel.launch(await installedLanguage("r"), runtimeDirectory, options)],
+		["java", async (options) => JupyterKernel.launch(await installedLanguage("java"), runtimeDirectory, options)],
+	]);
+}
