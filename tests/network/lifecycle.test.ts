@@ -128,6 +128,16 @@ test("two instances side by side reach neither each other's slots nor each other
 	expect(await lab.traces()).toBe(alone);
 });
 
+test("an address block whose owner left nothing on the host is used again once no other is free", async () => {
+	const alive = await lab.pool({ instanceId: "aaaaaa" });
+	const blocks = [18, 19].flatMap((second) => Array.from({ length: 64 }, (_, n) => `198.${second}.${n * 4}.0-22`));
+	const others = blocks.filter((block) => block !== "198.18.0.0-22");
+	await lab.sh(others.map((block, n) => `printf dead${n} > /run/offshoot/ranges/${block}`).join("\n"));
+	const next = await lab.pool({ instanceId: "bbbbbb" });
+	expect(await alive.started).toBe("198.18.0.0/22");
+	expect(others).toContain((await next.started).replace("/", "-"));
+});
+
 test("the operator's listing of one of the host's addresses opens that address, a wide range around it does not", async () => {
 	const narrow = await lab.pool({ instanceId: "aaaaaa", operatorAllowCidrs: [HOST] });
 	const wide = await lab.pool({ instanceId: "bbbbbb", operatorAllowCidrs: ["0.0.0.0/0"] });

@@ -26,6 +26,7 @@ export class DnsForwarder {
 	readonly #udp: UdpSocket;
 	readonly #tcp: Server;
 	readonly #slots = new BlockList();
+	readonly #stop = new AbortController();
 	readonly #queries = new Set<UdpSocket>();
 	readonly #connections = new Set<Socket>();
 
@@ -58,22 +59,20 @@ export class DnsForwarder {
 	}
 
 	close(): void {
-		for (const socket of this.#queries) socket.close();
-		this.#queries.clear();
+		this.#stop.abort();
 		for (const socket of this.#connections) socket.destroy();
-		this.#connections.clear();
 		this.#udp.close();
 		this.#tcp.close();
 	}
 
 	async #forwardDatagram(query: Buffer, client: RemoteInfo): Promise<void> {
 		if (query.length < HEADER_BYTES || this.#queries.size >= MAX_QUERIES || !this.#slots.check(client.address)) return;
-		const upstreams = await resolvers();
-		const stop = AbortSignal.timeout(QUERY_TIMEOUT_MS);
-		for (const upstream of upstreams) {
-			const answer = await this.#ask(upstream, query, AbortSignal.any([stop, AbortSignal.timeout(UPSTREAM_PATIENCE_MS)]));
-			if (answer !== undefined) return this.#udp.send(answer, client.port, client.address);
+		const stop = AbortSignal.any([this.#stop.signal, AbortSignal.timeout(QUERY_TIMEOUT_MS)]);
+		for (const upstream of await resolvers()) {
 			if (stop.aborted) return;
+			const answer = await this.#ask(upstream, query, AbortSignal.any([stop, AbortSignal.timeout(UPSTREAM_PATIENCE_MS)]));
+			if (this.#stop.signal.aborted) return;
+			if (answer !== undefined) return this.#udp.send(answer, client.port, client.address);
 		}
 	}
 
@@ -89,9 +88,13 @@ export class DnsForwarder {
 		signal.addEventListener("abort", () => finish(undefined), { once: true });
 		socket.on("error", () => finish(undefined));
 		socket.on("message", (answer) => {
-			if (answer.readUInt16BE(0) === query.readUInt16BE(0)) finish(answer);
+			if (answer.length >= HEADER_BYTES && answer.readUInt16BE(0) === query.readUInt16BE(0)) finish(answer);
 		});
-		socket.connect(DNS_PORT, upstream, () => socket.send(query));
+		// The time may be over before the socket is connected; a closed one cannot send.
+		socket.connect(DNS_PORT, upstream, (error?: Error) => {
+			if (error !== undefined && error !== null) return finish(undefined);
+			if (this.#queries.has(socket)) socket.send(query);
+		});
 		return promise;
 	}
 
@@ -99,7 +102,7 @@ export class DnsForwarder {
 		this.#keep(client);
 		if (client.remoteAddress === undefined || !this.#slots.check(client.remoteAddress)) return void client.destroy();
 		const [upstream] = await resolvers();
-		if (upstream === undefined) return void client.destroy();
+		if (upstream === undefined || client.destroyed) return void client.destroy();
 		const server = connect(DNS_PORT, upstream);
 		this.#keep(server);
 		client.pipe(server).pipe(client);

@@ -15,7 +15,7 @@ import { CLOSED_CIDRS } from "./closed.ts";
 import { GUEST_MAC, type InstanceNames } from "./names.ts";
 import type { EgressPolicy } from "./types.ts";
 
-/** Tracked connections that one guest may hold at a time: the table is the host's, and finite. */
+/** Tracked connections that one user of a slot may hold at a time: the table is the host's, and finite. */
 const MAX_CONNECTIONS = 4096;
 
 export interface DnsListener {
@@ -55,7 +55,7 @@ export function baseRules(options: BaseRules): string {
 		`add map ip ${table} policies { type ifname : verdict; }`,
 		`add map ip ${table} generation { type ifname : mark; }`,
 		`add set ip ${table} live { type ifname . mark; }`,
-		`add set ip ${table} connections { type ipv4_addr; size 65535; flags dynamic; }`,
+		`add set ip ${table} connections { type ipv4_addr . mark; size 65535; flags dynamic; }`,
 		`add set ip ${table} dns_rate { type ipv4_addr; size 65535; flags dynamic,timeout; timeout 1m; }`,
 		...replaceChains(`ip ${table}`, ipChains(options)),
 		`add table netdev ${table}`,
@@ -106,7 +106,7 @@ function ipChains({ names, addressRange, operatorAllowCidrs, dns }: BaseRules): 
 				"ct direction reply drop",
 				"ct mark set iifname map @generation",
 				"meta l4proto != { tcp, udp, icmp } drop",
-				`ct state new add @connections { ip saddr ct count over ${MAX_CONNECTIONS} } drop`,
+				`ct state new add @connections { ip saddr . ct mark ct count over ${MAX_CONNECTIONS} } drop`,
 				`${dnsQuery} add @dns_rate { ip saddr limit rate over 100/second burst 200 packets } drop`,
 				`${dnsQuery} iifname vmap @policies`,
 				"fib daddr type != { unicast, local } drop",

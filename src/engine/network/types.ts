@@ -8,14 +8,14 @@ export interface Slot {
 
 /** What a sandbox may reach. The closed ranges of the operator come before everything a tenant says. */
 export interface EgressPolicy {
-	/** False: nothing outside is reachable except `allowCidrs`. */
+	/** False: nothing outside is reachable except `allowCidrs`, and no name is resolved. */
 	readonly internet: boolean;
 	readonly allowCidrs: readonly string[];
 	readonly denyCidrs: readonly string[];
 }
 
 export interface SlotPool {
-	/** A clean slot, taken from those made ahead or made now. @throws OffshootError busy when all are taken */
+	/** A clean slot that reaches nothing until `setEgress`, taken from those made ahead or made now. @throws OffshootError busy when all are taken */
 	acquire(signal: AbortSignal): Promise<Slot>;
 	/** Puts back what an engine took off the slot's interface; must precede every boot and restore in it. */
 	prepare(slot: Slot, signal: AbortSignal): Promise<void>;

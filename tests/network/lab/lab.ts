@@ -12,7 +12,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { run } from "../../../src/engine/command.ts";
-import type { EgressPolicy, Slot } from "../../../src/engine/index.ts";
+import type { EgressPolicy, ProbeResult, Slot } from "../../../src/engine/index.ts";
 
 export const HOST = "5.5.5.2";
 export const ROUTER = "5.5.5.1";
@@ -34,7 +34,9 @@ export const OPEN: EgressPolicy = { internet: true, allowCidrs: [], denyCidrs: [
 export interface Target {
 	readonly host: string;
 	readonly port?: number;
-	readonly protocol?: "tcp" | "udp" | "dns-udp" | "dns-tcp";
+	/** The last two send `count` datagrams, to one port or to as many, and answer how many answers came. */
+	readonly protocol?: "tcp" | "udp" | "dns-udp" | "dns-tcp" | "dns-flood" | "udp-scan";
+	readonly count?: number;
 	/** Address to speak from. */
 	readonly source?: string;
 }
@@ -110,6 +112,17 @@ export class Lab implements AsyncDisposable {
 		const child = this.#node(netns, "stream.ts", JSON.stringify(target));
 		await once(child, "message");
 		return new Stream(child);
+	}
+
+	/** Changes which resolvers the lab's host uses. */
+	async setResolvers(...addresses: readonly string[]): Promise<void> {
+		await writeFile(join(this.#directory, "resolv.conf"), addresses.map((address) => `nameserver ${address}\n`).join(""));
+	}
+
+	/** Runs doctor's probes on the lab's host, with a search path of its own if given. */
+	async probes(path?: string): Promise<Record<"netns" | "netdevEgress" | "forwardPolicy", ProbeResult>> {
+		const child = this.#node(undefined, "probes.ts", path ?? "");
+		return (await once(child, "message"))[0];
 	}
 
 	/** Counts the packets that match and get as far as this hook of the lab's host; resolves to a function that reads the count. */
