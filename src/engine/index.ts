@@ -9,5 +9,5 @@ export {
 } from "./gvisor/install/index.ts";
 export { FileLock } from "./host/file-lock.ts";
 export { type RunLinesOptions, runLines } from "./host/run-lines.ts";
-export * from "./network/types.ts";
+export * from "./network/index.ts";
 export * from "./types.ts";
