@@ -1,9 +1,157 @@
-/** Composes the single-machine server from the rooms. */
-import { OffshootError } from "../protocol/index.ts";
-import type { CleanHost, StartServer } from "./server-contract.ts";
+/**
+ * Composes the single-machine server from the rooms, in the order of their dependencies, and takes it apart in the
+ * reverse order.
+ */
+import { mkdir, readFile, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { type Logger, pino } from "pino";
+import manifest from "../../package.json" with { type: "json" };
+import { createApi } from "../api/index.ts";
+import { type Control, type ControlLifecycle, createControl } from "../control/index.ts";
+import { createEdge, openFrontDoor } from "../edge/index.ts";
+import {
+	claimAddressRange,
+	createSlotPool,
+	type Engines,
+	openEngines,
+	removeInstanceNetwork,
+	type SlotPool,
+} from "../engine/index.ts";
+import { openFleet } from "../fleet/index.ts";
+import { adopt, LocalNode, openRecords } from "../node/index.ts";
+import { openStore } from "../store/index.ts";
+import type { CleanHost, ServerOptions, StartServer } from "./server-contract.ts";
+import { prepareTemplates } from "./templates.ts";
 
-export const startServer: StartServer = async () => {
-	throw new OffshootError("not_implemented", "the server is not composed yet");
+/** Free network slots kept ready, and how many there may be at all. */
+const SLOTS_AHEAD = 4;
+const SLOTS_MAX = 1000;
+const STOP_TIMEOUT_MS = 60_000;
+
+/** What must be undone when the server stops, last done first. Each part is tried even when another one fails. */
+class Teardown {
+	readonly #steps: { readonly what: string; readonly undo: () => Promise<void> | void }[] = [];
+
+	add(what: string, undo: () => Promise<void> | void): void {
+		this.#steps.push({ what, undo });
+	}
+
+	async run(log: Logger): Promise<void> {
+		for (const { what, undo } of this.#steps.splice(0).reverse()) {
+			try {
+				await undo();
+			} catch (error) {
+				log.error({ err: error }, `closing ${what} failed`);
+			}
+		}
+	}
+}
+
+export const startServer: StartServer = async (options, signal) => {
+	const log = pino({ level: options.config.logLevel });
+	const teardown = new Teardown();
+	try {
+		const control = await compose(options, log, teardown, signal);
+		return {
+			stop: async (fate) => {
+				if (fate === "end") {
+					const ended = await control.endRunning("the server was taken down", AbortSignal.timeout(STOP_TIMEOUT_MS));
+					log.info({ sandboxes: ended }, "ended running sandboxes");
+				}
+				await teardown.run(log);
+			},
+		};
+	} catch (error) {
+		await teardown.run(log);
+		throw error;
+	}
 };
 
-export const cleanHost: CleanHost = async () => {};
+async function compose(
+	options: ServerOptions,
+	log: Logger,
+	teardown: Teardown,
+	signal: AbortSignal,
+): Promise<Control & ControlLifecycle> {
+	const { config, instanceId, progress } = options;
+	const runtimeDir = runtimeDirectory(instanceId);
+	await mkdir(runtimeDir, { recursive: true, mode: 0o700 });
+
+	const store = await openStore(config.dataDir);
+	const engines = await openEngines(engineDirectories(config.dataDir, runtimeDir), options.runsc);
+	const slots = await openSlots(instanceId, log, signal);
+	teardown.add("network slots", () => slots.close());
+	const records = await openRecords(join(runtimeDir, "containers"));
+	await progress.step("Sandboxes of an earlier run", () => adopt({ engines, slots, records, log }, signal));
+
+	const templates = await prepareTemplates(config, { store, engines, slots }, progress, signal);
+	const node = await openNode({ store, engines, slots, records, log }, signal);
+	teardown.add("node", () => node.close());
+	for (const template of templates) await node.keepAhead(template.facts.artifactId, template.ahead);
+
+	const fleet = await openFleet({ path: join(config.dataDir, "offshoot.db") }, signal);
+	teardown.add("database", () => fleet.close());
+	await fleet.keys.ensure(options.apiKey, { teamId: fleet.defaultTeam.id, name: "first" });
+	const control = await createControl({ fleet, node, log });
+	teardown.add("control", () => control.close());
+	for (const { name, facts } of templates) await control.registerTemplate(name, facts);
+	await control.start(signal);
+
+	await listen(options, control, log, teardown);
+	return control;
+}
+
+async function listen({ config }: ServerOptions, control: Control, log: Logger, teardown: Teardown): Promise<void> {
+	const closing = new AbortController();
+	teardown.add("operations", () => closing.abort());
+	const { bind, port } = config;
+	const edge = createEdge({ control, log });
+	const api = await createApi({
+		control,
+		log,
+		domain: config.domain ?? `${bind}:${port}`,
+		version: manifest.version,
+		signal: closing.signal,
+	});
+	teardown.add("API", () => api.close());
+	const door = await openFrontDoor({ api: api.handler, edge, bind, port, signal: closing.signal });
+	teardown.add("listener", () => door.close());
+}
+
+async function openSlots(instanceId: string, log: Logger, signal: AbortSignal): Promise<SlotPool> {
+	const addressRange = await claimAddressRange(instanceId, signal);
+	return createSlotPool({ instanceId, addressRange, ahead: SLOTS_AHEAD, max: SLOTS_MAX, operatorAllowCidrs: [], log }, signal);
+}
+
+type NodeParts = Omit<ConstructorParameters<typeof LocalNode>[0], "nodeId" | "caBundle" | "cpuFeatures">;
+
+async function openNode(parts: NodeParts, signal: AbortSignal): Promise<LocalNode> {
+	const caBundle = await readFile("/etc/ssl/certs/ca-certificates.crt", "utf8").catch(() => undefined);
+	const cpuFeatures = await parts.engines.current.cpuFeatures(signal);
+	return new LocalNode({ ...parts, nodeId: "local", caBundle, cpuFeatures });
+}
+
+/** State that ends with the machine's uptime, like the containers it describes. */
+function runtimeDirectory(instanceId: string): string {
+	return join("/run/offshoot", instanceId);
+}
+
+function engineDirectories(dataDir: string, runtimeDir: string) {
+	return { dir: join(dataDir, "engines"), runtimeDir, overlayDir: join(dataDir, "overlay") };
+}
+
+export const cleanHost: CleanHost = async ({ config, instanceId }, signal) => {
+	const runtimeDir = runtimeDirectory(instanceId);
+	const engines = await openEngines(engineDirectories(config.dataDir, runtimeDir), undefined);
+	await engines.settle(signal);
+	await removeContainers(engines, signal);
+	await engines.destroy(signal);
+	await removeInstanceNetwork(instanceId, signal);
+	await rm(runtimeDir, { recursive: true, force: true });
+};
+
+async function removeContainers(engines: Engines, signal: AbortSignal): Promise<void> {
+	for (const engine of engines.opened()) {
+		for (const container of await engine.list(signal)) await engine.remove(container.id, signal);
+	}
+}
