@@ -66,6 +66,9 @@ export const shuttingDown = (sandboxId: string): Answer => ({
 	retryAfterSeconds: 1,
 });
 
+/** A defect of the edge; it says nothing about the guest. */
+export const internalError: Answer = { status: 500, body: { message: "internal error of the proxy", code: 500 } };
+
 /** A signed URL that no running sandbox has signed. Same body as the agent's own refusal. */
 export const invalidSignature: Answer = { status: 401, body: { code: 401, message: "invalid signature" } };
 

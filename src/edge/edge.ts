@@ -6,7 +6,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
 import type { Logger } from "pino";
 import { Admissions, type EdgeControl, isAddressed, type Verdict } from "./admission.ts";
-import { failed, sendAnswer } from "./answers.ts";
+import { internalError, sendAnswer } from "./answers.ts";
 import { dropSocket, isDropped } from "./drop.ts";
 import { Exchange } from "./exchange.ts";
 import { Guests } from "./guests.ts";
@@ -28,7 +28,10 @@ export interface Edge {
 	/** True for requests to sandboxes that `upgrade` takes; other upgrade wishes are ignored, as HTTP allows. */
 	upgrades(req: IncomingMessage): boolean;
 	request(req: IncomingMessage, res: ServerResponse): void;
-	/** @param head first bytes after the request's headers */
+	/**
+	 * @param client a connection with no other answer on its way, whose errors the caller listens to
+	 * @param head first bytes after the request's headers
+	 */
 	upgrade(req: IncomingMessage, client: Duplex, head: Buffer): void;
 	/** Ends all traffic; the sandboxes live on. */
 	close(): void;
@@ -42,13 +45,16 @@ export function createEdge({ control, log, connectionLimit = DEFAULT_CONNECTION_
 	const closing = new AbortController();
 	const unsubscribe = control.onGone((gone) => guests.gone(gone.sandboxId, gone.incarnation));
 
-	/** Runs one request; whatever goes wrong in the edge itself ends as a 500 that says nothing about the guest. */
-	async function serve(req: IncomingMessage, run: (verdict: Verdict) => void): Promise<void> {
+	/**
+	 * Runs one request. Never rejects, whatever goes wrong in the edge itself: nobody could catch it.
+	 * @param fail ends the client's side when `run` could not
+	 */
+	async function serve(req: IncomingMessage, run: (verdict: Verdict) => void, fail: () => void): Promise<void> {
 		try {
 			run(await admissions.judge(req, closing.signal));
 		} catch (error) {
 			log.error({ err: error, url: req.url }, "a request to a sandbox failed in the edge");
-			run({ answer: failed("", 500, "internal error of the proxy") });
+			fail();
 		}
 	}
 
@@ -74,24 +80,29 @@ export function createEdge({ control, log, connectionLimit = DEFAULT_CONNECTION_
 				req.resume();
 				return;
 			}
-			void serve(req, (verdict) => {
+			const run = (verdict: Verdict) => {
 				if (res.destroyed || res.headersSent) return;
 				if ("answer" in verdict) sendAnswer(req, res, verdict.answer);
 				else new Exchange(req, res, verdict.guest, verdict.plan).start();
-			});
+			};
+			const fail = () => {
+				if (res.headersSent) res.destroy();
+				else sendAnswer(req, res, internalError);
+			};
+			void serve(req, run, fail);
 		},
 
 		upgrade(req, client, head) {
-			client.on("error", () => client.destroy());
 			if (!this.upgrades(req)) {
 				dropSocket(client);
 				return;
 			}
-			void serve(req, (verdict) => {
+			const run = (verdict: Verdict) => {
 				if (client.destroyed) return;
 				if ("answer" in verdict) sendAnswer(req, responseOn(req, client), verdict.answer);
 				else new Tunnel(req, client, verdict.guest, verdict.plan).start(head);
-			});
+			};
+			void serve(req, run, () => client.destroy());
 		},
 
 		close() {

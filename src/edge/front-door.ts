@@ -48,13 +48,16 @@ export async function openFrontDoor({ api, edge, bind, port, signal }: FrontDoor
 		requestTimeout: 0,
 		shouldUpgradeCallback: (req) => edge.upgrades(req),
 	});
+	const unanswered = new Unanswered();
 	server.on("request", (req, res) => {
+		unanswered.add(req, res);
 		// After an upgrade wish that is ignored Node loses what came in the same packet: let nothing follow on this connection.
 		if (req.headers.upgrade !== undefined) res.shouldKeepAlive = false;
 		if (edge.handles(req)) edge.request(req, res);
 		else api(req, res);
 	});
 	server.on("checkContinue", (req: IncomingMessage, res: ServerResponse) => {
+		unanswered.add(req, res);
 		// The guest itself says whether it wants the body.
 		if (edge.handles(req)) {
 			edge.request(req, res);
@@ -63,7 +66,12 @@ export async function openFrontDoor({ api, edge, bind, port, signal }: FrontDoor
 		res.writeContinue();
 		api(req, res);
 	});
-	server.on("upgrade", (req, client, head) => edge.upgrade(req, client, head));
+	server.on("upgrade", (req, client, head) => {
+		client.on("error", () => client.destroy());
+		// Two writers on one connection: no client that means well upgrades before it has its earlier answers.
+		if (unanswered.has(client)) client.destroy();
+		else edge.upgrade(req, client, head);
+	});
 	server.on("clientError", refuseMalformed);
 
 	await listen(server, bind, port);
@@ -75,6 +83,21 @@ export async function openFrontDoor({ api, edge, bind, port, signal }: FrontDoor
 	signal.addEventListener("abort", () => void close(), { once: true });
 	const { address, port: actualPort } = server.address() as AddressInfo;
 	return { address, port: actualPort, close };
+}
+
+/** Which connections have requests whose answers are not complete: more than one when a client pipelines. */
+class Unanswered {
+	readonly #counts = new WeakMap<object, number>();
+
+	add(req: IncomingMessage, res: ServerResponse): void {
+		const { socket } = req;
+		this.#counts.set(socket, (this.#counts.get(socket) ?? 0) + 1);
+		res.once("close", () => this.#counts.set(socket, (this.#counts.get(socket) ?? 1) - 1));
+	}
+
+	has(socket: object): boolean {
+		return (this.#counts.get(socket) ?? 0) > 0;
+	}
 }
 
 function listen(server: Server, bind: string, port: number): Promise<void> {

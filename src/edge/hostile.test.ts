@@ -105,6 +105,20 @@ describe("a second request hidden in the first", () => {
 	});
 });
 
+describe("an upgrade behind a request that is still being answered", () => {
+	test.each(["iabc", "inone"])("ends that connection and nothing else: %s", async (sandboxId) => {
+		agent.server.removeAllListeners("request").on("request", (_req, res) => res.writeHead(200).write("slow"));
+		const connection = rawConnection(edge.port);
+		connection.socket.write("GET / HTTP/1.1\r\nHost: 49983-iabc.localhost\r\n\r\n");
+		await connection.until("slow");
+		const upgrade = "Connection: Upgrade\r\nUpgrade: websocket";
+		connection.socket.write(`GET / HTTP/1.1\r\nHost: 49983-${sandboxId}.localhost\r\n${upgrade}\r\n\r\n`);
+		await connection.end;
+		expect((await fetch(edge.url)).status).toBe(200);
+		connection.socket.destroy();
+	});
+});
+
 describe("answers of the edge", () => {
 	const ask = async (headers: Record<string, string>, path = "/") => {
 		const answer = await fetch(edge.url + path, { headers });
