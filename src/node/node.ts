@@ -107,8 +107,6 @@ export class LocalNode implements NodeClient {
 		const engine = await engines.open(record.engine);
 		const rootfs = await store.rootfs(record.rootfs.id);
 		await records.put(record);
-		// The policy stands before the guest runs: not one packet leaves under another one.
-		await slots.setEgress(record.slot, order.egress, signal);
 		const config = {
 			id: record.containerId,
 			rootfsPath: rootfs.path,
@@ -116,7 +114,9 @@ export class LocalNode implements NodeClient {
 			spec: record.spec,
 			resources: record.resources,
 		};
-		const state = await engine.restore(config, artifact.imageDir, signal);
+		// A fresh slot reaches nothing until it has its policy, so the guest may start while that is being set.
+		const policySet = slots.setEgress(record.slot, order.egress, signal);
+		const [state] = await Promise.all([engine.restore(config, artifact.imageDir, signal), policySet]);
 		const next = newControlKey();
 		const init = agentInit(order, record, next.publicKey, this.#options.caBundle);
 		await agentClient.init(record.slot.address, init, artifact.manifest.controlKey, signal);
