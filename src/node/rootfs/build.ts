@@ -26,7 +26,7 @@ import { run } from "./run.ts";
 import { type Progress, runStep } from "./steps.ts";
 
 /** Part of every id. Grows when the steps below make something else of the same definition. */
-const RECIPE = 1;
+const RECIPE = 2;
 
 export interface RootfsBuild {
 	/** `<template>-<hash>` of everything the root filesystem is made of. */
