@@ -4,6 +4,7 @@ import { watchCheckpoints } from "./control/checkpoint.ts";
 import { createInitialiser } from "./control/initialise.ts";
 import { createControlServer } from "./control/server.ts";
 import { log } from "./log.ts";
+import { compactMemory } from "./memory.ts";
 import { ProcessRegistry } from "./process/registry.ts";
 import { createAgentServer } from "./server.ts";
 import { Session } from "./session.ts";
@@ -13,6 +14,9 @@ import { Users } from "./users.ts";
 const SYSD_SOCKET = "/run/offshoot/sysd.sock";
 /** ms; sysd is started together with us */
 const SYSD_LIMIT = 10_000;
+
+/** ms after the start, when the garbage of starting up is all there */
+const COMPACT_AFTER_MS = 300;
 
 /** A setting from the environment, which is then taken out of it. */
 function take(name: string): string | undefined {
@@ -41,6 +45,7 @@ async function main(): Promise<void> {
 	void watchCheckpoints(() => session.restored());
 	createAgentServer({ session, sysd, users, processes }).listen(agentPort);
 	createControlServer({ session, initialiser, peer }).listen(controlPort, "0.0.0.0");
+	setTimeout(compactMemory, COMPACT_AFTER_MS).unref();
 }
 
 /** The supervisor starts us again; sysd keeps the processes and the session meanwhile. */

@@ -3,8 +3,6 @@
  * otherwise every request needs the sandbox's token, except where a signature may stand for it.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import { Code, ConnectError, createContextValues, type Interceptor } from "@connectrpc/connect";
-import { connectNodeAdapter } from "@connectrpc/connect-node";
 import { Filesystem } from "../../../src/protocol/gen/filesystem_pb.js";
 import { Process } from "../../../src/protocol/gen/process_pb.js";
 import { checkToken } from "./auth.ts";
@@ -18,7 +16,7 @@ import { log } from "./log.ts";
 import { MetricsReader } from "./metrics.ts";
 import type { ProcessRegistry } from "./process/registry.ts";
 import { processService } from "./process/service.ts";
-import { identityKey, rpcError } from "./rpc.ts";
+import { createRpcHandler } from "./rpc/handler.ts";
 import type { Identity, Session } from "./session.ts";
 import type { Sysd } from "./sysd/sysd.ts";
 import type { Users } from "./users.ts";
@@ -30,9 +28,6 @@ export interface ServerParts {
 	readonly processes: ProcessRegistry;
 }
 
-/** bytes of one RPC message: input to a process, the largest, is sent in one piece. */
-const MAX_MESSAGE = 64 * 1024 * 1024;
-
 type Handler = (
 	request: IncomingMessage,
 	response: ServerResponse,
@@ -42,7 +37,11 @@ type Handler = (
 
 /** Handlers by method and path. The paths of the RPC services are all the others. */
 export function createAgentServer(parts: ServerParts): Server {
-	const rpc = rpcHandler(parts);
+	const { sysd, users, processes } = parts;
+	const rpc = createRpcHandler((router) => {
+		router.service(Process, processService(processes, users));
+		router.service(Filesystem, filesystemService(sysd, users));
+	});
 	const routes = restRoutes(parts);
 	const handle = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
 		allowOrigin(response);
@@ -63,7 +62,7 @@ export function createAgentServer(parts: ServerParts): Server {
 			return;
 		}
 		checkToken(identity.accessToken, headerOf(request, "x-access-token"));
-		rpc(path, request, response);
+		await rpc(path, request, response, identity);
 	};
 	const server = createServer({ requestTimeout: 0, keepAliveTimeout: KEEP_ALIVE_MS }, (request, response) => {
 		handle(request, response).catch((error: unknown) => fail(response, error));
@@ -111,40 +110,3 @@ function restRoutes({ sysd, users }: ServerParts): ReadonlyMap<string, Handler> 
 		["POST /files/compose", (request, response, _query, identity) => files.compose(request, response, identity)],
 	]);
 }
-
-function rpcHandler({ session, sysd, users, processes }: ServerParts) {
-	const adapter = connectNodeAdapter({
-		routes: (router) => {
-			router.service(Process, processService(processes, users));
-			router.service(Filesystem, filesystemService(sysd, users));
-		},
-		grpc: false,
-		grpcWeb: false,
-		// Clients of the protocol offer no compression and fail on it.
-		acceptCompression: [],
-		readMaxBytes: MAX_MESSAGE,
-		jsonOptions: { ignoreUnknownFields: true },
-		interceptors: [translateErrors],
-		contextValues: () => createContextValues().set(identityKey, session.identity),
-	});
-	const paths = new Set(
-		[Process, Filesystem].flatMap((service) => service.methods.map((method) => `/${service.typeName}/${method.name}`)),
-	);
-	return (path: string, request: IncomingMessage, response: ServerResponse): void => {
-		if (!paths.has(path)) throw new HttpError(404, "page not found");
-		if (request.headers.host === undefined) throw new HttpError(400, "missing required Host header");
-		adapter(request, response);
-	};
-}
-
-/** Unary methods throw what the kernel said; clients get its RPC code. */
-const translateErrors: Interceptor = (next) => async (request) => {
-	try {
-		return await next(request);
-	} catch (error) {
-		if (error instanceof ConnectError) throw error;
-		const translated = rpcError(error);
-		if (translated.code === Code.Internal) log(`${request.method.name} failed`, error);
-		throw translated;
-	}
-};

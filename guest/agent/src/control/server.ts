@@ -8,6 +8,7 @@ import { HttpError, messageOf } from "../errors.ts";
 import { headerOf } from "../files/request.ts";
 import { readBody, sendError } from "../http.ts";
 import { log } from "../log.ts";
+import { compactMemory } from "../memory.ts";
 import type { Session } from "../session.ts";
 import type { Initialiser } from "./initialise.ts";
 import { parseInit } from "./message.ts";
@@ -44,8 +45,15 @@ export function createControlServer({ session, initialiser, peer }: ControlParts
 			response.writeHead(204).end();
 			return;
 		}
-		if (request.method !== "POST" || request.url !== "/init") throw new HttpError(404, "page not found");
 		if (!isPeer(request, peer)) throw new HttpError(403, "this port is for the host only");
+		if (request.method !== "POST") throw new HttpError(404, "page not found");
+		// Needs no signature: it does nothing but cost a moment.
+		if (request.url === "/compact") {
+			compactMemory();
+			response.writeHead(204).end();
+			return;
+		}
+		if (request.url !== "/init") throw new HttpError(404, "page not found");
 		const body = await readBody(request, MAX_BODY);
 		const mine = turn.then(() => initialise(body, headerOf(request, CONTROL_SIGNATURE_HEADER)));
 		turn = mine.catch(() => undefined);

@@ -6,11 +6,11 @@ import { type FileHandle, open } from "node:fs/promises";
 import { posix } from "node:path";
 import type { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
-import { createGzip } from "node:zlib";
 import fresh from "fresh";
 import mime from "mime/lite";
 import parseRange from "range-parser";
 import { errnoOf, fileError, HttpError } from "../errors.ts";
+import { loadZlib } from "../lazy.ts";
 import { chooseEncoding } from "./encoding.ts";
 import { type FileRequest, headerOf } from "./request.ts";
 
@@ -66,6 +66,7 @@ function filenameParameter(name: string): string {
 
 async function sendCompressed({ response }: FileRequest, handle: FileHandle): Promise<void> {
 	response.setHeader("Content-Encoding", "gzip");
+	const { createGzip } = await loadZlib();
 	// The fastest level: the way is short, the sandbox's processors are few.
 	await pipeline(read(handle), createGzip({ level: 1 }), response);
 }

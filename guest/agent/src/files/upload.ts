@@ -1,8 +1,8 @@
 /** POST /files: one file as octet stream, or any number in a multipart form. */
 import type { IncomingMessage } from "node:http";
 import { PassThrough, type Readable } from "node:stream";
-import { createGunzip } from "node:zlib";
 import { HttpError, messageOf } from "../errors.ts";
+import { loadZlib } from "../lazy.ts";
 import type { Sysd } from "../sysd/sysd.ts";
 import { metadataOf } from "./metadata.ts";
 import { writeParts } from "./multipart.ts";
@@ -25,21 +25,21 @@ export async function upload(file: FileRequest, sysd: Sysd): Promise<readonly Wr
 	switch (contentType.split(";", 1)[0]?.trim().toLowerCase()) {
 		case "application/octet-stream":
 			if (given === undefined) throw new HttpError(400, "path is required for an application/octet-stream upload");
-			return [await write(decoded(file.request), given)];
+			return [await write(await decoded(file.request), given)];
 		case "multipart/form-data":
-			return await writeParts(decoded(file.request), contentType, (source, filename) => write(source, given ?? filename));
+			return await writeParts(await decoded(file.request), contentType, (source, filename) => write(source, given ?? filename));
 		default:
 			throw new HttpError(400, `unsupported content type '${contentType}': send multipart/form-data or application/octet-stream`);
 	}
 }
 
 /** The body without its coding. @throws HttpError 400 for an unknown one */
-function decoded(request: IncomingMessage): Readable {
+async function decoded(request: IncomingMessage): Promise<Readable> {
 	const coding = (headerOf(request, "content-encoding") ?? "identity").trim().toLowerCase();
 	if (coding === "identity" || coding === "") return request;
 	if (coding !== "gzip") throw new HttpError(400, `unsupported content encoding '${coding}': send gzip or identity`);
 	const plain = new PassThrough();
-	const gunzip = createGunzip();
+	const gunzip = (await loadZlib()).createGunzip();
 	gunzip.once("error", (error) => {
 		// The request must stay whole, so that it can be answered.
 		request.unpipe(gunzip);

@@ -9,7 +9,7 @@ import { Channel } from "../channel.ts";
 import { makeDirectories } from "../directories.ts";
 import { errnoOf } from "../errors.ts";
 import { resolvePath } from "../paths.ts";
-import { eventsOf, identityOf, keepaliveMs, rpcError, userOf } from "../rpc.ts";
+import { eventsOf, identityOf, keepaliveMs, rpcError, userOf } from "../rpc/context.ts";
 import type { Sysd } from "../sysd/sysd.ts";
 import type { User, Users } from "../users.ts";
 import { Entries } from "./entry.ts";

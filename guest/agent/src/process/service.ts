@@ -13,7 +13,7 @@ import {
 	type StartRequest,
 	type StreamInputRequest,
 } from "../../../../src/protocol/gen/process_pb.js";
-import { eventsOf, identityOf, keepaliveMs, rpcError, userOf } from "../rpc.ts";
+import { eventsOf, identityOf, keepaliveMs, rpcError, userOf } from "../rpc/context.ts";
 import { SysdError } from "../sysd/errno.ts";
 import { SpawnError, type TerminalSize } from "../sysd/sysd.ts";
 import type { Users } from "../users.ts";

@@ -1,10 +1,10 @@
 /** What the RPC services share: whose request it is, and streams with keep-alives. */
 import { Code, ConnectError, createContextKey, type HandlerContext } from "@connectrpc/connect";
-import type { Channel } from "./channel.ts";
-import { errnoOf, messageOf } from "./errors.ts";
-import { PathError } from "./paths.ts";
-import type { Identity } from "./session.ts";
-import type { User, Users } from "./users.ts";
+import type { Channel } from "../channel.ts";
+import { errnoOf, messageOf } from "../errors.ts";
+import { PathError } from "../paths.ts";
+import type { Identity } from "../session.ts";
+import type { User, Users } from "../users.ts";
 
 /** Set by the server for every request it lets through. */
 export const identityKey = createContextKey<Identity | undefined>(undefined);

@@ -1,0 +1,55 @@
+/** The programs of the guest, each as one file. */
+import { copyFile, cp, mkdir, stat, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { type BuildOptions, build } from "esbuild";
+import { findAddon, loadAddonBeside } from "./zeromq.ts";
+
+const GUEST = join(import.meta.dirname, "../..");
+
+const COMMON: BuildOptions = {
+	bundle: true,
+	platform: "node",
+	target: "node24",
+	// The source stays in memory as long as the program runs.
+	minify: true,
+	legalComments: "external",
+	logLevel: "silent",
+};
+
+/** Packages in the older module format call `require`, which modules lack. */
+const REQUIRE = `import { createRequire as offshootCreateRequire } from "node:module";const require = offshootCreateRequire(import.meta.url);`;
+
+export async function bundleAgent(directory: string): Promise<void> {
+	await mkdir(directory, { recursive: true });
+	const entryPoints = [join(GUEST, "agent/src/main.ts")];
+	await build({ ...COMMON, entryPoints, format: "cjs", outfile: join(directory, "main.js") });
+	await writeFile(join(directory, "package.json"), `${JSON.stringify({ type: "commonjs" })}\n`);
+}
+
+/** The interpreter with its JavaScript and Python kernels. */
+export async function bundleInterpreter(directory: string): Promise<void> {
+	await mkdir(directory, { recursive: true });
+	const module = { ...COMMON, format: "esm", banner: { js: REQUIRE } } as const;
+	const source = join(GUEST, "interpreter/src");
+	await build({
+		...module,
+		entryPoints: [join(source, "main.ts")],
+		outfile: join(directory, "main.js"),
+		plugins: [loadAddonBeside],
+	});
+	// Not under its own name: `pkill -f node` in a sandbox means the user's programs.
+	await build({ ...module, entryPoints: [join(source, "node-kernel/main.ts")], outfile: join(directory, "javascript.js") });
+	await copyFile(await findAddon(), join(directory, "zeromq.node"));
+	await cp(join(GUEST, "interpreter/python"), join(directory, "python"), {
+		recursive: true,
+		filter: (path) => !path.endsWith("__pycache__") && !path.endsWith(".pyc"),
+	});
+	await writeFile(join(directory, "package.json"), `${JSON.stringify({ type: "module" })}\n`);
+}
+
+export async function exists(path: string): Promise<boolean> {
+	return await stat(path).then(
+		() => true,
+		() => false,
+	);
+}

@@ -1,0 +1,51 @@
+#!/opt/offshoot/bin/busybox sh
+# The only child of the sandbox's first process: starts the daemons and starts them again when they end. Uses nothing
+# of the root filesystem but /run, which is made if need be.
+
+home=/opt/offshoot
+busybox=$home/bin/busybox
+runtime="--inhibit-cache --library-path $home/lib $home/bin/runtime"
+
+# Small heaps: what a daemon holds is in every snapshot.
+flags="--max-semi-space-size=1 --optimize-for-size --v8-pool-size=1 --expose-gc --no-warnings"
+
+# The first restart comes at once; a program that keeps failing within 10 s is started ever less often, every 5 s at last.
+supervise() {
+	delay=0
+	while :; do
+		started=$($busybox date +%s)
+		"$@"
+		ended=$($busybox date +%s)
+		if [ $((ended - started)) -ge 10 ]; then delay=0; fi
+		case $delay in
+		0) pause=0.1 delay=1 ;;
+		1) pause=0.5 delay=2 ;;
+		2) pause=1 delay=3 ;;
+		3) pause=2 delay=4 ;;
+		*) pause=5 ;;
+		esac
+		$busybox sleep $pause
+	done
+}
+
+agent() {
+	# One thread of the pool waits for the next checkpoint all the time.
+	OFFSHOOT_CONTROL_KEY=$key UV_THREADPOOL_SIZE=5 MALLOC_ARENA_MAX=1 \
+		$home/bin/offshoot-agentd $runtime $flags $home/agent/main.js
+}
+
+interpreter() {
+	OFFSHOOT_NODE_COMMAND="[\"$home/bin/offshoot-kernel\",\"--inhibit-cache\",\"--library-path\",\"$home/lib\",\"$home/bin/runtime\"]" \
+		OFFSHOOT_NODE_KERNEL=$home/interpreter/javascript.js MALLOC_ARENA_MAX=1 \
+		$home/bin/offshoot-interp $runtime $flags $home/interpreter/main.js
+}
+
+key=$OFFSHOOT_CONTROL_KEY
+with_interpreter=$OFFSHOOT_INTERPRETER
+unset OFFSHOOT_CONTROL_KEY OFFSHOOT_INTERPRETER
+
+$busybox mkdir -p /run/offshoot
+cd /
+supervise $home/bin/offshoot-sysd /run/offshoot/sysd.sock &
+if [ "$with_interpreter" = 1 ] && [ -e $home/interpreter/main.js ]; then supervise interpreter & fi
+supervise agent
