@@ -114,9 +114,15 @@ export class LocalNode implements NodeClient {
 			spec: record.spec,
 			resources: record.resources,
 		};
-		// A fresh slot reaches nothing until it has its policy, so the guest may start while that is being set.
-		const policySet = slots.setEgress(record.slot, order.egress, signal);
-		const [state] = await Promise.all([engine.restore(config, artifact.imageDir, signal), policySet]);
+		// A fresh slot reaches nothing until it has its policy, so the guest may start while that is being set. Both must
+		// have ended before anybody cleans up after one of them.
+		const [restored, policySet] = await Promise.allSettled([
+			engine.restore(config, artifact.imageDir, signal),
+			slots.setEgress(record.slot, order.egress, signal),
+		]);
+		if (restored.status === "rejected") throw restored.reason;
+		if (policySet.status === "rejected") throw policySet.reason;
+		const state = restored.value;
 		const next = newControlKey();
 		const init = agentInit(order, record, next.publicKey, this.#options.caBundle);
 		await agentClient.init(record.slot.address, init, artifact.manifest.controlKey, signal);

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { CommandError } from "../command.ts";
 import type { ContainerConfig, ContainerState, ContainerStatus, EngineBuild, ImageFacts, SandboxEngine } from "../types.ts";
 import { inspectImage } from "./image.ts";
+import { killContainer } from "./orphans.ts";
 import type { Runsc } from "./runsc.ts";
 import { bindSpec, newSpec } from "./spec.ts";
 
@@ -13,6 +14,8 @@ import { bindSpec, newSpec } from "./spec.ts";
 export interface GvisorOptions {
 	readonly build: EngineBuild;
 	readonly runsc: Runsc;
+	/** runsc's records of its containers. */
+	readonly stateDir: string;
 	/** OCI bundles and logs of live containers: one directory each. */
 	readonly bundleDir: string;
 	/** Where writable layers live, as files without a name: they vanish with their container. */
@@ -29,6 +32,7 @@ class GvisorEngine implements SandboxEngine {
 	readonly build: EngineBuild;
 	readonly newSpec = newSpec;
 	readonly #runsc: Runsc;
+	readonly #stateDir: string;
 	readonly #bundleDir: string;
 	readonly #overlayDir: string;
 	readonly #created = new Set<string>();
@@ -36,6 +40,7 @@ class GvisorEngine implements SandboxEngine {
 	constructor(options: GvisorOptions) {
 		this.build = options.build;
 		this.#runsc = options.runsc;
+		this.#stateDir = options.stateDir;
 		this.#bundleDir = options.bundleDir;
 		this.#overlayDir = options.overlayDir;
 	}
@@ -108,6 +113,7 @@ class GvisorEngine implements SandboxEngine {
 			await this.#runsc.call(["delete", "-force", id], signal);
 		} catch (error) {
 			if (!isUnknownContainer(error)) throw error;
+			await killContainer(this.#stateDir, id);
 		}
 		await rm(this.#bundle(id), { recursive: true, force: true });
 	}

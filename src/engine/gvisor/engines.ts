@@ -103,6 +103,7 @@ class EngineDirectory {
 		const engine = createGvisorEngine({
 			build,
 			runsc: createRunsc({ binary: join(dir, "runsc"), stateDir, extraFlags }),
+			stateDir,
 			bundleDir: join(runtime, "bundles"),
 			overlayDir: this.#options.overlayDir,
 		});

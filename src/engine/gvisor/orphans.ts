@@ -24,13 +24,25 @@ export async function awaitCommands(stateDir: string, signal: AbortSignal): Prom
 
 /** Ends sandbox processes of this state directory whose container is none of `known`. */
 export async function killUnknown(stateDir: string, known: readonly string[]): Promise<void> {
-	for (const { pid, command, args } of await runscProcesses(stateDir)) {
-		if (command || known.some((id) => args.includes(id) || args.some((arg) => arg.endsWith(`/${id}`)))) continue;
-		try {
-			process.kill(pid, "SIGKILL");
-		} catch {
-			// It ended by itself meanwhile.
-		}
+	const strays = await runscProcesses(stateDir);
+	for (const stray of strays) if (!stray.command && !known.some((id) => belongsTo(stray, id))) kill(stray.pid);
+}
+
+/** Ends what is left of one container that runsc has no record of: a start that was cut off in the middle. */
+export async function killContainer(stateDir: string, id: string): Promise<void> {
+	for (const process of await runscProcesses(stateDir)) if (belongsTo(process, id)) kill(process.pid);
+}
+
+/** Sandbox and gofer name their container in one of their arguments, by itself or as the end of the bundle's path. */
+function belongsTo({ args }: RunscProcess, id: string): boolean {
+	return args.some((arg) => arg === id || arg.endsWith(`/${id}`));
+}
+
+function kill(pid: number): void {
+	try {
+		process.kill(pid, "SIGKILL");
+	} catch {
+		// It ended by itself meanwhile.
 	}
 }
 
