@@ -1,6 +1,10 @@
 /** For tests only: a control that knows what the test told it, an open front door, and raw sockets. */
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createServer, type IncomingMessage, type RequestListener, type Server } from "node:http";
 import { type AddressInfo, connect, type Socket } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { pino } from "pino";
 import type { Admission, AdmissionRequest } from "../control/index.ts";
 import type { EdgeControl } from "./admission.ts";
@@ -159,4 +163,15 @@ export async function rawRequest(port: number, ...lines: string[]): Promise<stri
 /** Headers that address a sandbox on the shared host. */
 export function routing(sandboxId: string, port: number): Record<string, string> {
 	return { "E2b-Sandbox-Id": sandboxId, "E2b-Sandbox-Port": String(port) };
+}
+
+/** A TLS certificate that nobody vouches for. */
+export function selfSigned(): { key: Buffer; cert: Buffer } {
+	const directory = mkdtempSync(join(tmpdir(), "offshoot-tls-"));
+	const [key, cert] = [join(directory, "key"), join(directory, "cert")];
+	const subject = ["-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-subj", "/CN=guest"];
+	execFileSync("openssl", ["req", ...subject, "-keyout", key, "-out", cert], { stdio: "ignore" });
+	const pair = { key: readFileSync(key), cert: readFileSync(cert) };
+	rmSync(directory, { recursive: true });
+	return pair;
 }

@@ -1,14 +1,20 @@
-import { execFileSync } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { request } from "node:http";
 import { createServer as createTlsServer } from "node:https";
 import type { AddressInfo } from "node:net";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { type FakeGuest, type OpenEdge, openEdge, openGuest, ownAddress, rawConnection, rawRequest, routing } from "./fixture.ts";
+import {
+	type FakeGuest,
+	type OpenEdge,
+	openEdge,
+	openGuest,
+	ownAddress,
+	rawConnection,
+	rawRequest,
+	routing,
+	selfSigned,
+} from "./fixture.ts";
 import { signatureFor } from "./signed-files.ts";
 
 let edge: OpenEdge;
@@ -30,16 +36,6 @@ afterEach(async () => {
 });
 
 const to = (port = guest.port) => ({ headers: routing("iabc", port) });
-
-function selfSigned(): { key: Buffer; cert: Buffer } {
-	const directory = mkdtempSync(join(tmpdir(), "offshoot-tls-"));
-	const [key, cert] = [join(directory, "key"), join(directory, "cert")];
-	const subject = ["-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-subj", "/CN=guest"];
-	execFileSync("openssl", ["req", ...subject, "-keyout", key, "-out", cert], { stdio: "ignore" });
-	const pair = { key: readFileSync(key), cert: readFileSync(cert) };
-	rmSync(directory, { recursive: true });
-	return pair;
-}
 
 describe("what reaches the guest", () => {
 	test("method, path, query and body, with the forwarding headers and without the traffic token", async () => {
