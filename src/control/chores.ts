@@ -5,6 +5,7 @@
  */
 import { type Clock, sleep } from "./clock.ts";
 import type { Logger } from "./log.ts";
+import type { Operation } from "./operations.ts";
 
 const FIRST_RETRY_MS = 500;
 const LAST_RETRY_MS = 60_000;
@@ -23,15 +24,18 @@ export class Chores {
 
 	/** Tries once; on failure goes on trying in the background. Never rejects. */
 	async attempt(what: string, run: (signal: AbortSignal) => Promise<unknown>): Promise<void> {
-		await this.start(what, run).firstTry;
+		if (!(await this.#tried(what, run))) this.inBackground(this.#retry(what, run));
 	}
 
-	/** Tries until it worked or the server closes; neither promise rejects. */
-	start(what: string, run: (signal: AbortSignal) => Promise<unknown>): { firstTry: Promise<void>; done: Promise<void> } {
-		const tried = this.#tried(what, run);
-		const done = tried.then((worked) => (worked ? undefined : this.#retry(what, run)));
+	/**
+	 * The same for work that `operation` must not be released without.
+	 * @returns after the first try
+	 */
+	async repair(operation: Operation, what: string, run: (signal: AbortSignal) => Promise<unknown>): Promise<void> {
+		if (await this.#tried(what, run)) return;
+		const done = this.#retry(what, run);
+		operation.holdUntil(done);
 		this.inBackground(done);
-		return { firstTry: tried.then(() => undefined), done };
 	}
 
 	/** Lets `close` wait for the work. */

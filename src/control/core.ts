@@ -67,14 +67,12 @@ export async function backToRunning(
 	from: SandboxRecord,
 	thaw: (signal: AbortSignal) => Promise<void>,
 ): Promise<void> {
-	const undo = core.chores.start(`let sandbox ${from.id} run again`, async (signal) => {
+	await core.chores.repair(operation, `let sandbox ${from.id} run again`, async (signal) => {
 		// A killed sandbox has no row to put back, and a container that ended can't be thawed: its exit ends the row.
 		if (!core.ledger.get(from.id)) return;
 		if (!operation.exit) await thaw(signal);
 		await unlessKilled(core.ledger.move(from, { state: "running", operationId: undefined, pendingArtifactId: undefined }));
 	});
-	operation.holdUntil(undo.done);
-	await undo.firstTry;
 	if (from.pendingArtifactId) await deleteArtifact(core, from.pendingArtifactId);
 	// The kill may have come while the node was still busy with the container.
 	if (!core.ledger.get(from.id)) await removeContainer(core, orderKey(from, operation));

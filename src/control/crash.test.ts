@@ -17,6 +17,8 @@ interface Scenario {
 	readonly act: (scene: Scene) => Promise<unknown>;
 	/** What must hold afterwards if the operation was acknowledged. */
 	readonly acknowledged: (scene: Scene, result: unknown) => Promise<void>;
+	/** A point that fails once, before the server dies later or not at all. */
+	readonly fails?: string;
 	/** The sandboxes that may be gone afterwards. */
 	readonly mayEnd?: (scene: Scene) => readonly string[];
 }
@@ -43,6 +45,12 @@ const SCENARIOS: readonly Scenario[] = [
 		name: "pause",
 		act: ({ world, running }) => world.pause(running.sandboxId),
 		acknowledged: async (scene) => expect(await stateOf(scene, scene.running.sandboxId)).toBe("paused"),
+	},
+	{
+		name: "a pause that can't be recorded",
+		act: ({ world, running }) => world.pause(running.sandboxId).catch(() => {}),
+		acknowledged: async (scene) => expect(await stateOf(scene, scene.running.sandboxId)).toBe("running"),
+		fails: "transaction",
 	},
 	{
 		name: "resume",
@@ -152,9 +160,13 @@ async function dieAt(scenario: Scenario, index: number): Promise<boolean> {
 	const guest = keepWriting(scene);
 	const death = world.faults.dieAt(index);
 	const { hook } = world.faults;
-	world.faults.hook = (name, at) => {
+	let fails = scenario.fails;
+	world.faults.hook = async (name, at) => {
 		guest.write();
-		return hook(name, at);
+		await hook(name, at);
+		if (name !== fails) return;
+		fails = undefined;
+		throw new Error("failed on purpose");
 	};
 	const acted = scenario.act(scene).then(
 		(result) => ({ result }),
@@ -175,6 +187,23 @@ async function dieAt(scenario: Scenario, index: number): Promise<boolean> {
 	return passed >= index;
 }
 
+/** @returns false when settling has no point with this index */
+async function dieAgainAt(scenario: Scenario, index: number, second: number): Promise<boolean> {
+	const scene = await openScene();
+	await using world = scene.world;
+	const death = world.faults.dieAt(index);
+	await Promise.race([scenario.act(scene).catch(() => {}), death]);
+	const before = await world.memoryOf([scene.running.sandboxId, scene.paused.sandboxId]);
+	await world.crash();
+	const again = world.faults.dieAt(second);
+	await Promise.race([world.start(), again]);
+	const passed = world.faults.passed.length;
+	await world.crashAndStart();
+	await world.checkInvariants();
+	expect(await world.memoryOf([scene.running.sandboxId, scene.paused.sandboxId])).toEqual(before);
+	return passed >= second;
+}
+
 describe.concurrent("a server that dies", () => {
 	it.each(SCENARIOS)(
 		"during $name loses nothing acknowledged and leaves no trace of the rest",
@@ -183,6 +212,18 @@ describe.concurrent("a server that dies", () => {
 			let index = 1;
 			while (await dieAt(scenario, index)) index++;
 			expect(index).toBeGreaterThan(2);
+		},
+	);
+
+	it.each(SCENARIOS.filter(({ name }) => ["pause", "resume", "fork"].includes(name)))(
+		"during $name and again while the next one settles it, is settled by the third",
+		{ timeout: 120_000 },
+		async (scenario) => {
+			for (const index of [3, 5, 7]) {
+				let second = 1;
+				while (await dieAgainAt(scenario, index, second)) second++;
+				expect(second).toBeGreaterThan(2);
+			}
 		},
 	);
 });

@@ -43,17 +43,26 @@ export async function decide<T>(
 		const operation = core.operations.current(record.id);
 		if (verdict.do === "refuse") throw verdict.error(record.id);
 		if (verdict.do === "go") return actions.go(record);
-		if (verdict.do === "join" && operation && actions.join) return abandonable(actions.join(operation), signal);
+		if (verdict.do === "join" && operation && actions.join) {
+			return abandonable(actions.join(operation), AbortSignal.any([signal, operation.signal]));
+		}
 		if (waits >= MAX_WAITS || !operation || !(await settles(core, operation, signal))) throw unsettled(record.id);
 	}
 }
 
-/** @returns false when it takes too long */
+/**
+ * Waits until it is worth looking again: the operation was released, or a kill has aborted it.
+ * @returns false when it takes too long
+ */
 async function settles(core: Core, operation: Operation, signal: AbortSignal): Promise<boolean> {
 	const timeout = Promise.withResolvers<boolean>();
 	const cancel = core.clock.schedule(MAX_WAIT_MS, () => timeout.resolve(false));
+	const released = operation.released.then(() => true);
 	try {
-		return await abandonable(Promise.race([operation.released.then(() => true), timeout.promise]), signal);
+		return await abandonable(Promise.race([released, timeout.promise]), AbortSignal.any([signal, operation.signal]));
+	} catch {
+		signal.throwIfAborted();
+		return true;
 	} finally {
 		cancel();
 	}

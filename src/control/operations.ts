@@ -60,15 +60,23 @@ export class Operations {
 			exit: undefined,
 		};
 		this.#current.set(sandboxId, operation);
-		outcome.promise
-			.catch(() => undefined)
-			.then(() => Promise.allSettled(repairs))
-			.finally(() => {
-				this.#current.delete(sandboxId);
-				released.resolve();
-				this.#onRelease(operation);
-			});
-		work(operation).then(outcome.resolve, outcome.reject);
+		const release = () => {
+			this.#current.delete(sandboxId);
+			released.resolve();
+			this.#onRelease(operation);
+		};
+		// Released first: whoever learns the outcome may begin the next operation at once.
+		const finish = () => (repairs.length === 0 ? release() : void Promise.allSettled(repairs).then(release));
+		work(operation).then(
+			(result) => {
+				finish();
+				outcome.resolve(result);
+			},
+			(error: unknown) => {
+				finish();
+				outcome.reject(error);
+			},
+		);
 		return outcome.promise;
 	}
 

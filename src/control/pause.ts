@@ -211,11 +211,9 @@ async function wake(
 }
 
 async function backToPaused(core: Core, resuming: SandboxRecord, operation: Operation): Promise<void> {
-	const undo = core.chores.start(`put sandbox ${resuming.id} back to paused`, () =>
+	await core.chores.repair(operation, `put sandbox ${resuming.id} back to paused`, () =>
 		unlessKilled(core.ledger.move(resuming, { state: "paused", operationId: undefined })),
 	);
-	operation.holdUntil(undo.done);
-	await undo.firstTry;
 	await removeContainer(core, orderKey(resuming, operation));
 }
 

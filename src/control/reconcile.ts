@@ -48,18 +48,16 @@ function isStray(core: Core, container: NodeSandbox): boolean {
 async function settle(core: Core, record: SandboxRecord, found: NodeSandbox | undefined): Promise<void> {
 	if (isSettled(record, found)) return;
 	let container = found;
-	await core.operations.begin(record.id, transitionOf(record), async (operation) => {
-		const settling = core.chores.start(`settle sandbox ${record.id}`, async (signal) => {
+	await core.operations.begin(record.id, transitionOf(record), (operation) =>
+		core.chores.repair(operation, `settle sandbox ${record.id}`, async (signal) => {
 			try {
 				await settleRow(core, record, container, signal);
 			} catch (error) {
 				container = findContainer(await core.node.list(signal), record);
 				throw error;
 			}
-		});
-		operation.holdUntil(settling.done);
-		await settling.firstTry;
-	});
+		}),
+	);
 }
 
 function isSettled(record: SandboxRecord, container: NodeSandbox | undefined): boolean {

@@ -2,7 +2,7 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { expect } from "vitest";
+import { expect, vi } from "vitest";
 import { type Fleet, openFleet, type SandboxRecord } from "../../fleet/index.ts";
 import { AGENT_PORT } from "../../protocol/index.ts";
 import { type ControlLifecycle, createControl } from "../control.ts";
@@ -14,6 +14,11 @@ import { ManualClock } from "./manual-clock.ts";
 
 export const BASE_ARTIFACT = "11111111-1111-4111-8111-111111111111";
 const signal = new AbortController().signal;
+
+/** Tries until it holds: for what happens in the background. */
+export function eventually(check: () => Promise<void> | void): Promise<void> {
+	return vi.waitFor(check, { timeout: 15_000, interval: 5 });
+}
 
 interface Server {
 	readonly fleet: Fleet;
@@ -54,11 +59,16 @@ export class World {
 		await control.start(signal);
 	}
 
-	/** The process is gone, as after SIGKILL: nothing it still had under way happens any more. Then a new one starts. */
-	async crashAndStart(): Promise<void> {
+	/** The process is gone, as after SIGKILL: nothing it still had under way happens any more. */
+	async crash(): Promise<void> {
 		this.faults.hook = () => new Promise(() => {});
-		await this.fleet.close();
+		await this.#server?.fleet.close();
+		this.#server = undefined;
 		this.faults = new Faults();
+	}
+
+	async crashAndStart(): Promise<void> {
+		await this.crash();
 		await this.start();
 	}
 
@@ -87,6 +97,10 @@ export class World {
 	get #running(): Server {
 		if (!this.#server) throw new Error("the server was never started");
 		return this.#server;
+	}
+
+	get request(): CreateSandboxRequest {
+		return REQUEST;
 	}
 
 	create(change: Partial<CreateSandboxRequest> = {}): Promise<SandboxView> {
@@ -148,6 +162,10 @@ export class World {
 		const holder = row.pauseArtifactId ? this.host.artifacts.get(row.pauseArtifactId) : this.host.container(asKey(row));
 		if (!holder) throw new Error(`sandbox ${id} is ${row.state} but the host has nothing of it`);
 		return holder.memory;
+	}
+
+	async memoryOf(ids: readonly string[]): Promise<readonly (readonly string[])[]> {
+		return Promise.all(ids.map((id) => this.memory(id)));
 	}
 
 	/** What must hold whenever nothing is under way. */

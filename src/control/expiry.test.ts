@@ -1,0 +1,90 @@
+import { setImmediate } from "node:timers/promises";
+import { describe, expect, it } from "vitest";
+import { eventually, World } from "./testing/world.ts";
+
+const stateOf = async (world: World, id: string) => (await world.row(id)).state;
+
+describe.concurrent("the end of a sandbox's time", () => {
+	it("kills or pauses, each at its own time", async () => {
+		await using world = await World.open();
+		const short = await world.create({ timeout: 3 });
+		const kept = await world.create({ timeout: 5, autoPause: true });
+		const long = await world.create({ timeout: 60 });
+		world.clock.advance(2_999);
+		await setImmediate();
+		expect(await stateOf(world, short.sandboxId)).toBe("running");
+		world.clock.advance(1);
+		await eventually(async () => expect(await stateOf(world, short.sandboxId)).toBe("ended"));
+		world.clock.advance(2_000);
+		await eventually(async () => expect(await stateOf(world, kept.sandboxId)).toBe("paused"));
+		expect(await world.get(kept.sandboxId)).toMatchObject({ onTimeout: "pause", endAt: new Date(world.clock.now()) });
+		await world.connect(kept.sandboxId, 10);
+		world.clock.advance(10_000);
+		await eventually(async () => expect(await stateOf(world, kept.sandboxId)).toBe("paused"));
+		expect(await stateOf(world, long.sandboxId)).toBe("running");
+		await world.checkInvariants();
+	});
+
+	it("follows what the client sets, extends only what may be extended, and is clamped to the longest time", async () => {
+		await using world = await World.open({ maxTimeoutSeconds: 100 });
+		const { sandboxId, startedAt } = await world.create({ timeout: 50 });
+		const left = async () => ((await world.get(sandboxId)).endAt.getTime() - startedAt.getTime()) / 1000;
+		await world.control.setTimeout(world.team, sandboxId, 20);
+		expect(await left()).toBe(20);
+		await world.control.refreshSandbox(world.team, sandboxId, 1);
+		expect(await left()).toBe(20);
+		await world.control.refreshSandbox(world.team, sandboxId, 30);
+		expect(await left()).toBe(30);
+		await world.connect(sandboxId, 10);
+		expect(await left()).toBe(30);
+		world.clock.advance(15_000);
+		await world.connect(sandboxId, 90);
+		expect(await left()).toBe(100);
+		await expect(world.connect(sandboxId, 101)).rejects.toMatchObject({ code: "invalid_request" });
+		await world.control.setTimeout(world.team, sandboxId, -5);
+		world.clock.advance(0);
+		await eventually(async () => expect(await stateOf(world, sandboxId)).toBe("ended"));
+	});
+
+	it("waits for a snapshot under way", async () => {
+		await using world = await World.open();
+		const { sandboxId } = await world.create({ timeout: 3 });
+		const held = world.faults.holdAt("capture:published");
+		const snapshot = world.snapshot(sandboxId);
+		await held.reached;
+		world.clock.advance(4_000);
+		held.release();
+		await snapshot;
+		world.clock.advance(0);
+		await eventually(async () => expect(await stateOf(world, sandboxId)).toBe("ended"));
+		expect(await world.snapshots()).toHaveLength(1);
+	});
+
+	it("tries a failed pause again and never kills instead", async () => {
+		await using world = await World.open();
+		const { sandboxId } = await world.create({ timeout: 3, autoPause: true });
+		world.faults.failAt("freeze", new Error("disk is full"));
+		world.clock.advance(3_000);
+		await eventually(async () => expect(world.faults.passed.includes("freeze")).toBe(true));
+		await eventually(async () => expect(await stateOf(world, sandboxId)).toBe("running"));
+		await eventually(async () => {
+			world.clock.advance(1_000);
+			expect(await stateOf(world, sandboxId)).toBe("paused");
+		});
+	});
+
+	it("survives a restart, also when it passed while no server was there", async () => {
+		await using world = await World.open();
+		const due = await world.create({ timeout: 3 });
+		const later = await world.create({ timeout: 30 });
+		await world.control.close();
+		world.clock.advance(4_000);
+		await world.crashAndStart();
+		expect((await world.get(later.sandboxId)).endAt).toEqual(later.endAt);
+		world.clock.advance(0);
+		await eventually(async () => expect(await stateOf(world, due.sandboxId)).toBe("ended"));
+		world.clock.advance(27_000);
+		await eventually(async () => expect(await stateOf(world, later.sandboxId)).toBe("ended"));
+		await world.checkInvariants();
+	});
+});
