@@ -21,7 +21,7 @@ import {
 } from "./definition.ts";
 import { assertUntouched, compilePython, copyParent, installPython } from "./derived.ts";
 import { treeDigest } from "./digest.ts";
-import { acquireLock } from "./lock.ts";
+import { withLock } from "./lock.ts";
 import { run } from "./run.ts";
 import { type Progress, runStep } from "./steps.ts";
 
@@ -80,15 +80,14 @@ export async function buildRootfs(options: BuildRootfsOptions, signal: AbortSign
 	if (process.geteuid?.() !== 0)
 		throw new OffshootError("forbidden", "Building a root filesystem needs root: start again with sudo");
 	await mkdir(build.cacheDir, { recursive: true });
-	await using _lock = await acquireLock(join(build.cacheDir, "rootfs.lock"), {
-		signal,
-		onWait: () => options.onProgress("another build uses this cache: waiting for it to end"),
+	const onWait = (): void => options.onProgress("another build uses this cache: waiting for it to end");
+	return withLock(join(build.cacheDir, "rootfs.lock"), { signal, onWait }, async () => {
+		await sweepCache(build.cacheDir);
+		const madeMeanwhile = await findTree(build.cacheDir, "rootfs", id);
+		if (madeMeanwhile) return madeMeanwhile;
+		const layer = await provideLayer(definition, build);
+		return addAgent(id, layer, options.agentTree, definition.name, build);
 	});
-	await sweepCache(build.cacheDir);
-	const madeMeanwhile = await findTree(build.cacheDir, "rootfs", id);
-	if (madeMeanwhile) return madeMeanwhile;
-	const layer = await provideLayer(definition, build);
-	return addAgent(id, layer, options.agentTree, definition.name, build);
 }
 
 function addAgent(id: string, layer: CachedTree, agentTree: string, name: string, build: Build): Promise<RootfsBuild> {

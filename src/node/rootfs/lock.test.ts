@@ -3,9 +3,10 @@ import { once } from "node:events";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setImmediate as letOthersRun } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { acquireLock } from "./lock.ts";
+import { withLock } from "./lock.ts";
 
 const LOCK = fileURLToPath(new URL("lock.ts", import.meta.url));
 const { signal } = new AbortController();
@@ -20,39 +21,44 @@ afterEach(() => rm(directory, { recursive: true }));
 
 test("a second builder waits, says so, and goes on when the first is done", async () => {
 	const events: string[] = [];
-	const first = await acquireLock(file, { signal });
 	const waiting = Promise.withResolvers<void>();
-	const second = acquireLock(file, { signal, onWait: () => waiting.resolve() }).then(async (lock) => {
-		events.push("second has it");
-		await lock[Symbol.asyncDispose]();
+	const first = withLock(file, { signal }, async () => {
+		await waiting.promise;
+		await letOthersRun();
+		events.push("first is done");
 	});
-	await waiting.promise;
-	events.push("first lets go");
-	await first[Symbol.asyncDispose]();
-	await second;
-	expect(events).toEqual(["first lets go", "second has it"]);
+	const second = withLock(file, { signal, onWait: waiting.resolve }, async () => events.push("second begins"));
+	await Promise.all([first, second]);
+	expect(events).toEqual(["first is done", "second begins"]);
+});
+
+test("a builder that fails frees the lock", async () => {
+	const failing = withLock(file, { signal }, () => Promise.reject(new Error("broken")));
+	await expect(failing).rejects.toThrow("broken");
+	expect(await withLock(file, { signal }, async () => "next")).toBe("next");
 });
 
 test("a builder that is killed leaves no lock behind", async () => {
 	const program = join(directory, "builder.ts");
 	await writeFile(
 		program,
-		`import { acquireLock } from ${JSON.stringify(LOCK)};
-		const lock = await acquireLock(${JSON.stringify(file)}, { signal: new AbortController().signal });
-		console.log("locked");
-		await new Promise(() => setInterval(() => lock, 1000));`,
+		`import { withLock } from ${JSON.stringify(LOCK)};
+		await withLock(${JSON.stringify(file)}, { signal: new AbortController().signal }, async () => {
+			console.log("locked");
+			await new Promise((resolve) => setTimeout(resolve, 1_000_000));
+		});`,
 	);
 	const builder = spawn(process.execPath, [program], { stdio: ["ignore", "pipe", "inherit"] });
 	await once(builder.stdout, "data");
-	const next = acquireLock(file, { signal, onWait: () => builder.kill("SIGKILL") });
-	await (await next)[Symbol.asyncDispose]();
+	await withLock(file, { signal, onWait: () => builder.kill("SIGKILL") }, async () => {});
 	expect(builder.killed).toBe(true);
 });
 
 test("waiting ends with the signal's reason when aborted", async () => {
-	await using _held = await acquireLock(file, { signal });
 	const controller = new AbortController();
 	const reason = new Error("interrupted");
-	const waiting = acquireLock(file, { signal: controller.signal, onWait: () => controller.abort(reason) });
-	await expect(waiting).rejects.toBe(reason);
+	await withLock(file, { signal }, async () => {
+		const onWait = () => controller.abort(reason);
+		await expect(withLock(file, { signal: controller.signal, onWait }, async () => {})).rejects.toBe(reason);
+	});
 });

@@ -13,8 +13,17 @@ export interface LockOptions {
 	readonly onWait?: () => void;
 }
 
-/** Waits for the lock on `file` (made if missing); disposing the result frees it. */
-export async function acquireLock(file: string, options: LockOptions): Promise<AsyncDisposable> {
+/** Waits for the lock on `file` (made if missing), then runs `work` and holds the lock until it has settled. */
+export async function withLock<T>(file: string, options: LockOptions, work: () => Promise<T>): Promise<T> {
+	const release = await acquireLock(file, options);
+	try {
+		return await work();
+	} finally {
+		await release();
+	}
+}
+
+async function acquireLock(file: string, options: LockOptions): Promise<() => Promise<void>> {
 	options.signal.throwIfAborted();
 	const script = "flock --nonblock 9 || { echo waiting; flock 9; }; echo locked; exec cat >/dev/null";
 	const holder = spawn("sh", ["-c", `exec 9>>"$1"; ${script}`, "sh", file], {
@@ -32,7 +41,7 @@ export async function acquireLock(file: string, options: LockOptions): Promise<A
 	try {
 		for await (const chunk of holder.stdout) {
 			const said = String(chunk);
-			if (said.includes("locked")) return { [Symbol.asyncDispose]: release };
+			if (said.includes("locked")) return release;
 			options.onWait?.();
 		}
 	} finally {
