@@ -30,7 +30,7 @@ afterEach(async () => {
 });
 
 /** A server that records what is asked of it, run until `stop`. */
-function launch(more: { startServer?: () => Promise<never> } = {}) {
+function launch(more: { startServer?: () => Promise<never> } = {}, signal = AbortSignal.timeout(10_000)) {
 	const calls: string[] = [];
 	const started: ServerOptions[] = [];
 	const ready = Promise.withResolvers<ServerFile>();
@@ -48,7 +48,7 @@ function launch(more: { startServer?: () => Promise<never> } = {}) {
 			untilStopped: stopped.promise,
 			...more,
 		},
-		AbortSignal.timeout(10_000),
+		signal,
 	);
 	ended.catch(ready.reject);
 	// Not every test waits for it.
@@ -102,6 +102,24 @@ describe("a server process", () => {
 		expect(server.started).toEqual([]);
 		await new Promise((resolve) => other.close(resolve));
 	});
+
+	test.each([
+		["ends", "end", 1],
+		["keeps", "keep", 0],
+	] as const)(
+		"interrupted while it starts by a signal that %s sandboxes cleans the host accordingly",
+		async (_what, fate, cleaned) => {
+			const controller = new AbortController();
+			const starting = Promise.withResolvers<never>();
+		starting.promise.catch(() => {});
+			const server = launch({ startServer: () => starting.promise }, controller.signal);
+			controller.abort();
+			server.stop(fate);
+			starting.reject(new Error("interrupted"));
+			await expect(server.ended).rejects.toThrow("interrupted");
+			expect(server.calls.filter((call) => call.startsWith("clean"))).toHaveLength(cleaned);
+		},
+	);
 
 	test("that cannot start frees the data directory", async () => {
 		await expect(launch({ startServer: () => Promise.reject(new Error("no database")) }).ended).rejects.toThrow("no database");

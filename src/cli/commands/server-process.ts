@@ -28,7 +28,7 @@ export interface ServerProcess {
 
 const CLEAN_TIMEOUT_MS = 60_000;
 
-/** @param signal ends a start that is still going on */
+/** @param signal aborted, together with `untilStopped`, when the server is to end while it still starts */
 export async function runServerProcess(options: ServerProcess, signal: AbortSignal): Promise<void> {
 	const { config, progress } = options;
 	using _lock = await lockInstance(config.dataDir);
@@ -36,7 +36,11 @@ export async function runServerProcess(options: ServerProcess, signal: AbortSign
 	await preparePackages(progress, signal);
 	const runsc = await prepareRunsc(config, progress, signal);
 	const [instanceId, apiKey] = [await ensureInstanceId(config.dataDir), await ensureApiKey(config.dataDir)];
-	const server = await options.startServer({ config, instanceId, apiKey, runsc, progress }, signal);
+	const server = await options.startServer({ config, instanceId, apiKey, runsc, progress }, signal).catch(async (error) => {
+		// What an interrupted start made ahead, and what it adopted, would wait for a next server that may never come.
+		if (signal.aborted && (await options.untilStopped) === "end") await clean(options, instanceId);
+		throw error;
+	});
 	try {
 		const self = identifyProcess(process.pid);
 		if (self === undefined) throw new Error("this process is not in /proc");
@@ -50,14 +54,18 @@ export async function runServerProcess(options: ServerProcess, signal: AbortSign
 }
 
 async function end(options: ServerProcess, server: RunningServer, instanceId: string, fate: SandboxFate): Promise<void> {
-	const { config, progress, cleanHost } = options;
+	const { config, progress } = options;
 	// From here on nobody should be sent to this server any more.
 	await removeServerFile(config.dataDir);
 	const title = fate === "end" ? "Ending the server and its sandboxes" : "Ending the server; sandboxes go on running";
 	await progress.step(title, async () => {
 		await server.stop(fate);
-		if (fate === "end") await cleanHost({ config, instanceId }, AbortSignal.timeout(CLEAN_TIMEOUT_MS));
+		if (fate === "end") await clean(options, instanceId);
 	});
+}
+
+function clean({ config, cleanHost }: ServerProcess, instanceId: string): Promise<void> {
+	return cleanHost({ config, instanceId }, AbortSignal.timeout(CLEAN_TIMEOUT_MS));
 }
 
 /** Found out before the long steps, not after them. */

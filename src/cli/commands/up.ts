@@ -1,6 +1,6 @@
 import { OffshootError } from "../../protocol/index.ts";
 import type { Config } from "../config.ts";
-import { instanceOwner } from "../instance/instance-lock.ts";
+import { refuseOwned } from "../instance/instance-lock.ts";
 import { readApiKey } from "../instance/secrets.ts";
 import { requireServer, type ServerFile } from "../instance/server-file.ts";
 import { requireRoot } from "../prepare/index.ts";
@@ -26,13 +26,7 @@ export async function upForeground(config: Config): Promise<void> {
 /** Starts a server that outlives this command; resolves when it can be used. */
 export async function upDetached(config: Config, progress: Progress, signal: AbortSignal): Promise<ServerFile> {
 	requireRoot("up");
-	const owner = await instanceOwner(config.dataDir);
-	if (owner !== undefined) {
-		throw new OffshootError(
-			"conflict",
-			`${config.dataDir} is in use by process ${owner.pid}. FIX: use that server (./offshoot status), or end it (./offshoot down)`,
-		);
-	}
+	await refuseOwned(config.dataDir);
 	await startDetached(config, progress, signal);
 	return requireServer(config.dataDir);
 }
@@ -57,16 +51,28 @@ async function serve(config: Config, progress: Progress, onReady: (server: Serve
 	// All rooms come with it: a process that only starts another one has no use for them.
 	const { cleanHost, startServer } = await import("../server.ts");
 	const starting = new AbortController();
-	const untilStopped = stopSignals(starting);
-	const options = { config, progress, startServer, cleanHost, onReady, untilStopped };
-	await runServerProcess(options, starting.signal);
+	let ready = false;
+	const untilStopped = stopSignals((name) => {
+		if (!ready) starting.abort(new OffshootError("conflict", `stopped by ${name} while it was starting`));
+	});
+	const whenReady = async (server: ServerFile) => {
+		ready = true;
+		await onReady(server);
+	};
+	try {
+		await runServerProcess({ config, progress, startServer, cleanHost, onReady: whenReady, untilStopped }, starting.signal);
+	} catch (error) {
+		// Whatever was interrupted complains in its own words; the user knows it as the signal.
+		starting.signal.throwIfAborted();
+		throw error;
+	}
 }
 
 /**
  * SIGINT (Ctrl-C, `down`) ends the sandboxes with the server; SIGTERM and SIGHUP leave them to the next one, so that a
- * service manager can restart or upgrade it under them. While the server is still starting, each aborts the start.
+ * service manager can restart or upgrade it under them. A second Ctrl-C does not wait for anything.
  */
-function stopSignals(starting: AbortController): Promise<SandboxFate> {
+function stopSignals(onFirst: (name: NodeJS.Signals) => void): Promise<SandboxFate> {
 	const { promise, resolve } = Promise.withResolvers<SandboxFate>();
 	let stopping = false;
 	const on = (name: NodeJS.Signals, fate: SandboxFate) =>
@@ -76,7 +82,7 @@ function stopSignals(starting: AbortController): Promise<SandboxFate> {
 				process.exit(130);
 			}
 			stopping = true;
-			starting.abort(new OffshootError("conflict", `stopped by ${name}`));
+			onFirst(name);
 			resolve(fate);
 		});
 	on("SIGINT", "end");

@@ -41,6 +41,12 @@ export async function instanceOwner(dataDir: string): Promise<ProcessIdentity | 
 	return owner !== undefined && isAlive(owner) ? owner : undefined;
 }
 
+/** For a command that would start an owner. @throws OffshootError conflict with the pid of the present one */
+export async function refuseOwned(dataDir: string): Promise<void> {
+	const owner = await instanceOwner(dataDir);
+	if (owner !== undefined) throw ownedBy(dataDir, owner);
+}
+
 async function claim(dataDir: string, lock: FileLock): Promise<InstanceLock> {
 	const owner = join(dataDir, OWNER);
 	await writeJsonFile(owner, identifyProcess(process.pid), 0o644);
@@ -60,6 +66,10 @@ async function inUse(dataDir: string): Promise<OffshootError> {
 		await sleep(50);
 		owner = await instanceOwner(dataDir);
 	}
+	return ownedBy(dataDir, owner);
+}
+
+function ownedBy(dataDir: string, owner: ProcessIdentity | undefined): OffshootError {
 	const who = owner === undefined ? "another process" : `process ${owner.pid}`;
 	return new OffshootError(
 		"conflict",
