@@ -31,7 +31,7 @@ export const loadAddonBeside: Plugin = {
 	name: "zeromq-addon-beside",
 	setup(build) {
 		build.onLoad({ filter: /zeromq\/lib\/load-addon\.js$/ }, () => ({
-			contents: `exports.default = require("./zeromq.node");`,
+			contents: `exports.__esModule = true; exports.default = require("./zeromq.node");`,
 			loader: "js",
 		}));
 		build.onResolve({ filter: /^\.\/zeromq\.node$/ }, ({ path }) => ({ path, external: true }));
