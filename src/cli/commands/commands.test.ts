@@ -8,6 +8,7 @@ import { formatDuration, Progress } from "../terminal/progress.ts";
 import { type OutputStream, showProgress } from "../terminal/show.ts";
 import { clientEnvironment, exportLines } from "./env.ts";
 import { clientUrl } from "./server-process.ts";
+import { PROJECTS } from "./test.ts";
 import { add, closingLine, one, tallyVitest } from "./test-report.ts";
 
 const shell = promisify(execFile);
@@ -52,6 +53,12 @@ describe("test report", () => {
 		["a report cut off", report(5, 0).slice(0, 20), 0, 1],
 	])("%s is a failure", (_what, json, exitCode, failed) => {
 		expect(tallyVitest(json, exitCode).failed).toBe(failed);
+	});
+
+	test("every project of the configuration is run", async () => {
+		const config = await readFile(join(REPOSITORY, "vitest.config.ts"), "utf8");
+		const names = [...config.matchAll(/name: "(\w+)"/g)].map(([, name]) => name);
+		expect(PROJECTS.toSorted()).toEqual(names.toSorted());
 	});
 
 	test("the closing line sums everything", () => {

@@ -111,7 +111,7 @@ describe("a server process", () => {
 		async (_what, fate, cleaned) => {
 			const controller = new AbortController();
 			const starting = Promise.withResolvers<never>();
-		starting.promise.catch(() => {});
+			starting.promise.catch(() => {});
 			const server = launch({ startServer: () => starting.promise }, controller.signal);
 			controller.abort();
 			server.stop(fate);

@@ -16,6 +16,9 @@ export interface TestOptions {
 	readonly files: readonly string[];
 }
 
+/** Projects of vitest.config.ts, the quickest first. */
+export const PROJECTS = ["unit", "network", "engine"];
+
 /** Everything that must hold before a change lands. Its last line is `N passed, N failed`. */
 export async function test(config: Config, options: TestOptions, signal: AbortSignal): Promise<number> {
 	const progress = new Progress(showProgress(process.stderr));
@@ -28,7 +31,7 @@ export async function test(config: Config, options: TestOptions, signal: AbortSi
 		tally = add(tally, await check("types", "tsc", ["--noEmit"], signal));
 	}
 	// One process each, since together they would compete for the processors that engine tests measure.
-	for (const project of ["unit", "engine"]) tally = add(tally, await vitest(project, options, python, signal));
+	for (const project of PROJECTS) tally = add(tally, await vitest(project, options, python, signal));
 	process.stdout.write(closingLine(tally));
 	return tally.failed === 0 && tally.passed > 0 ? 0 : 1;
 }

@@ -25,7 +25,8 @@ export class FileLock implements Disposable {
 		mkdirSync(dirname(path), { recursive: true });
 		const database = new DatabaseSync(path, { timeout: 0 });
 		try {
-			database.exec("BEGIN EXCLUSIVE");
+			// Nothing is written, so there is nothing to roll back, and no journal file to leave behind.
+			database.exec("PRAGMA journal_mode = OFF; BEGIN EXCLUSIVE");
 			return new FileLock(database);
 		} catch (error) {
 			database.close();
