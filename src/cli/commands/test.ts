@@ -18,6 +18,8 @@ export interface TestOptions {
 
 /** Projects of vitest.config.ts, the quickest first. */
 export const PROJECTS = ["unit", "network", "engine"];
+/** The one that tests with the Python clients. */
+const CLIENT_PROJECT = "engine";
 
 /** Everything that must hold before a change lands. Its last line is `N passed, N failed`. */
 export async function test(config: Config, options: TestOptions, signal: AbortSignal): Promise<number> {
@@ -45,7 +47,8 @@ async function vitest(project: string, options: TestOptions, python: string, sig
 	process.stdout.write(`\n── ${project} tests\n`);
 	const scratch = await mkdtemp(join(tmpdir(), "offshoot-test-"));
 	const report = join(scratch, "report.json");
-	const env = { OFFSHOOT_TEST_PYTHON: python, ...(options.long ? { OFFSHOOT_TEST_LONG: "1" } : {}) };
+	const clients = project === CLIENT_PROJECT ? { OFFSHOOT_TEST_PYTHON: python } : {};
+	const env = { ...clients, ...(options.long ? { OFFSHOOT_TEST_LONG: "1" } : {}) };
 	try {
 		const args = [
 			"run",
