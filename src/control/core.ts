@@ -74,8 +74,6 @@ export async function backToRunning(
 		await unlessKilled(core.ledger.move(from, { state: "running", operationId: undefined, pendingArtifactId: undefined }));
 	});
 	if (from.pendingArtifactId) await deleteArtifact(core, from.pendingArtifactId);
-	// The kill may have come while the node was still busy with the container.
-	if (!core.ledger.get(from.id)) await removeContainer(core, orderKey(from, operation));
 }
 
 /** A sandbox that was killed meanwhile needs no step back. */

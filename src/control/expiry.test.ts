@@ -46,6 +46,22 @@ describe.concurrent("the end of a sandbox's time", () => {
 		await eventually(async () => expect(await stateOf(world, sandboxId)).toBe("ended"));
 	});
 
+	it("does not come for a sandbox whose extension was acknowledged before its row ended", async () => {
+		await using world = await World.open();
+		const { sandboxId } = await world.create({ timeout: 3 });
+		const held = world.faults.holdAt("transaction");
+		world.clock.advance(3_000);
+		await held.reached;
+		await world.control.setTimeout(world.team, sandboxId, 60);
+		held.release();
+		await world.control.getSandbox(world.team, sandboxId);
+		world.clock.advance(59_000);
+		await setImmediate();
+		expect(await stateOf(world, sandboxId)).toBe("running");
+		world.clock.advance(1_000);
+		await eventually(async () => expect(await stateOf(world, sandboxId)).toBe("ended"));
+	});
+
 	it("waits for a snapshot under way", async () => {
 		await using world = await World.open();
 		const { sandboxId } = await world.create({ timeout: 3 });

@@ -78,7 +78,6 @@ export class Expiry {
 	async #act(due: SandboxRecord): Promise<boolean> {
 		const { operations, ledger, clock, log } = this.#core;
 		await operations.current(due.id)?.released;
-		// The client may have got a last extension through meanwhile.
 		const record = ledger.get(due.id);
 		if (!this.#open || record?.state !== "running" || record.endAt.getTime() > clock.now()) return false;
 		if (operations.current(due.id)) return false;
@@ -92,7 +91,8 @@ export class Expiry {
 	}
 
 	async #end(record: SandboxRecord): Promise<void> {
-		if (record.onTimeout === "kill") await unlessKilled(endSandbox(this.#core, record.id, "its time was up"));
+		const ending = { reason: "its time was up", due: record.endAt };
+		if (record.onTimeout === "kill") await unlessKilled(endSandbox(this.#core, record.id, ending));
 		else await unlessKilled(beginPause(this.#core, record).then(() => undefined));
 	}
 }

@@ -81,7 +81,9 @@ async function startFork(core: Core, image: ForkImage, timeout: number, signal: 
 /** Nobody would learn the ids of forks whose caller has left. */
 async function endAll(core: Core, results: readonly ForkResult[]): Promise<void> {
 	const started = results.flatMap((result) => ("sandbox" in result ? [result.sandbox.sandboxId] : []));
-	await Promise.all(started.map((id) => unlessKilled(endSandbox(core, id, "the request that forked it was given up"))));
+	await Promise.all(
+		started.map((id) => unlessKilled(endSandbox(core, id, { reason: "the request that forked it was given up" }))),
+	);
 }
 
 /** A new sandbox that takes over everything of its source but its id, tokens and times. */

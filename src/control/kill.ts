@@ -9,6 +9,7 @@ import { sandboxNotFound } from "../protocol/index.ts";
 import { abandonable, sleep } from "./clock.ts";
 import { type Core, deleteArtifact, now, removeContainer, unlessKilled } from "./core.ts";
 import { decide } from "./decide.ts";
+import type { Ending } from "./ledger.ts";
 import type { Team } from "./types.ts";
 
 /** How long a kill waits for the operation that it interrupted; that cleans up after itself in any case. */
@@ -21,18 +22,17 @@ export async function kill(core: Core, team: Team, sandboxId: string, signal: Ab
 		core,
 		"kill",
 		() => core.ledger.owned(team, sandboxId),
-		{ go: (record) => endSandbox(core, record.id, "killed by request") },
+		{ go: (record) => endSandbox(core, record.id, { reason: "killed by request" }) },
 		signal,
 	);
 }
 
 /**
  * Ends a sandbox in whatever state it is.
- * @param reason for the operator and the sandbox's log
- * @throws OffshootError not_found when it had ended already
+ * @throws OffshootError not_found when it had ended already, or is not due any more
  */
-export async function endSandbox(core: Core, sandboxId: string, reason: string): Promise<void> {
-	const before = await endRow(core, sandboxId, reason);
+export async function endSandbox(core: Core, sandboxId: string, ending: Omit<Ending, "at">): Promise<void> {
+	const before = await endRow(core, sandboxId, ending);
 	const interrupted = core.operations.current(sandboxId);
 	interrupted?.abort(sandboxNotFound(sandboxId));
 	if (before.state !== "paused") await removeContainer(core, containerOf(before));
@@ -44,15 +44,15 @@ export async function endSandbox(core: Core, sandboxId: string, reason: string):
 
 /** The same for the operation that holds the sandbox's lock itself. */
 export async function endLocked(core: Core, sandboxId: string, reason: string): Promise<void> {
-	const before = await endRow(core, sandboxId, reason);
+	const before = await endRow(core, sandboxId, { reason });
 	await removeContainer(core, containerOf(before));
 	await dropPauseImage(core, before);
 }
 
-async function endRow(core: Core, sandboxId: string, reason: string): Promise<SandboxRecord> {
-	const before = await core.ledger.end(sandboxId, reason, now(core));
+async function endRow(core: Core, sandboxId: string, ending: Omit<Ending, "at">): Promise<SandboxRecord> {
+	const before = await core.ledger.end(sandboxId, { ...ending, at: now(core) });
 	if (!before) throw sandboxNotFound(sandboxId);
-	core.log.info({ sandboxId, reason }, "sandbox ended");
+	core.log.info({ sandboxId, reason: ending.reason }, "sandbox ended");
 	core.announceGone({ sandboxId, incarnation: before.incarnation });
 	return before;
 }
@@ -78,13 +78,13 @@ export async function handleExit(core: Core, exit: SandboxExit): Promise<void> {
 	if (record?.incarnation !== exit.incarnation) return;
 	const operation = core.operations.current(exit.sandboxId);
 	if (operation) operation.exit = exit;
-	else if (record.state === "running") await unlessKilled(endSandbox(core, exit.sandboxId, exit.reason));
+	else if (record.state === "running") await unlessKilled(endSandbox(core, exit.sandboxId, { reason: exit.reason }));
 }
 
 /** Ends every sandbox that runs, for a server that goes down for good; paused ones stay. @returns how many */
 export async function endRunning(core: Core, reason: string, signal: AbortSignal): Promise<number> {
 	await abandonable(core.operations.idle(), signal);
 	const running = [...core.ledger.all()].filter((record) => record.state === "running");
-	await Promise.all(running.map((record) => unlessKilled(endSandbox(core, record.id, reason))));
+	await Promise.all(running.map((record) => unlessKilled(endSandbox(core, record.id, { reason }))));
 	return running.length;
 }

@@ -6,6 +6,13 @@ import type { Fleet, SandboxPatch, SandboxRecord } from "../fleet/index.ts";
 import { OffshootError, sandboxNotFound } from "../protocol/index.ts";
 import type { Team } from "./types.ts";
 
+export interface Ending {
+	/** For the operator and the sandbox's log. */
+	readonly reason: string;
+	readonly at: Date;
+	readonly due?: Date;
+}
+
 export class Ledger {
 	readonly #fleet: Fleet;
 	readonly #records = new Map<string, SandboxRecord>();
@@ -78,16 +85,18 @@ export class Ledger {
 
 	/**
 	 * Ends a sandbox in whatever state it is, and forgets its pause image.
-	 * @returns the sandbox as it was just before; undefined when it had ended already
+	 * @param ending.due when given, a sandbox whose time was extended beyond it is left alone
+	 * @returns the sandbox as it was just before; undefined when it was left alone or had ended already
 	 */
-	async end(sandboxId: string, reason: string, at: Date): Promise<SandboxRecord | undefined> {
+	async end(sandboxId: string, ending: Ending): Promise<SandboxRecord | undefined> {
 		const before = await this.#fleet.transaction(async ({ sandboxes, builds }) => {
 			const record = await sandboxes.get(sandboxId);
-			if (!record || !(await sandboxes.end(sandboxId, reason, at))) return undefined;
+			if (!record || (ending.due && record.endAt > ending.due)) return undefined;
+			if (!(await sandboxes.end(sandboxId, ending.reason, ending.at))) return undefined;
 			if (record.pauseArtifactId) await builds.remove(record.pauseArtifactId);
 			return record;
 		});
-		this.#records.delete(sandboxId);
+		if (before) this.#records.delete(sandboxId);
 		return before;
 	}
 

@@ -310,3 +310,62 @@ describe.concurrent("close", () => {
 		await world.checkInvariants();
 	});
 });
+
+describe.concurrent("a start of the server", () => {
+	it("adopts what runs, under its new address if it has one, and removes what nobody knows", async () => {
+		await using world = await World.open();
+		const created = await world.create();
+		const moved = world.host.container({ sandboxId: created.sandboxId, incarnation: 1 });
+		if (!moved) throw new Error("no container");
+		world.host.containers.set(`${created.sandboxId}-1`, { ...moved, address: "10.9.9.9" });
+		world.host.containers.set("istranger-1", { ...moved, sandboxId: "istranger", incarnation: 1 });
+		world.host.containers.set(`${created.sandboxId}-7`, { ...moved, incarnation: 7 });
+		await world.crashAndStart();
+		expect(await world.get(created.sandboxId)).toEqual(created);
+		expect(await world.admit(created.sandboxId)).toMatchObject({ kind: "proxy", address: "10.9.9.9" });
+		await world.checkInvariants();
+	});
+
+	it("ends running sandboxes with a reason after the host was restarted; paused ones and snapshots work", async () => {
+		await using world = await World.open();
+		const running = await world.create();
+		const paused = await world.create();
+		const pausing = await world.create();
+		await world.write(pausing.sandboxId, "kept");
+		const { snapshotId } = await world.snapshot(running.sandboxId);
+		await world.pause(paused.sandboxId);
+		const held = world.faults.holdAt("freeze:published");
+		void world.pause(pausing.sandboxId);
+		await held.reached;
+		await world.crash();
+		world.host.containers.clear();
+		await world.start();
+		await expect(world.get(running.sandboxId)).rejects.toMatchObject(notFound);
+		expect((await world.row(running.sandboxId)).endReason).toContain("the host was restarted");
+		await world.connect(paused.sandboxId);
+		expect(await world.memory(pausing.sandboxId)).toEqual(["kept"]);
+		expect(await world.get(pausing.sandboxId)).toMatchObject({ state: "paused" });
+		await world.create({ templateRef: snapshotId });
+		await world.checkInvariants();
+	});
+
+	it("keeps a sandbox that can't be settled yet locked, and serves the others", async () => {
+		await using world = await World.open();
+		const stuck = await world.create();
+		const other = await world.create();
+		const held = world.faults.holdAt("freeze:frozen");
+		void world.pause(stuck.sandboxId);
+		await held.reached;
+		await world.crash();
+		world.faults.failAt("unfreeze", new Error("engine is busy"), 2);
+		await world.start();
+		expect(await world.admit(other.sandboxId)).toMatchObject({ kind: "proxy" });
+		await expect(world.control.setTimeout(world.team, stuck.sandboxId, 60)).rejects.toMatchObject(conflict);
+		await eventually(async () => {
+			world.clock.advance(1_000);
+			await world.control.setTimeout(world.team, stuck.sandboxId, 60);
+		});
+		expect(await world.admit(stuck.sandboxId)).toMatchObject({ kind: "proxy", incarnation: 1 });
+		await world.checkInvariants();
+	});
+});

@@ -74,7 +74,8 @@ export class Operations {
 			},
 			(error: unknown) => {
 				finish();
-				outcome.reject(error);
+				// What a node reports about a container that was taken from it is no news: the reason is.
+				outcome.reject(abort.signal.aborted ? abort.signal.reason : error);
 			},
 		);
 		return outcome.promise;

@@ -121,6 +121,42 @@ describe.concurrent("snapshots", () => {
 		await world.checkInvariants();
 	});
 
+	it("vanish when their caller leaves before they are recorded", async () => {
+		await using world = await World.open();
+		const { sandboxId } = await world.create();
+		const held = world.faults.holdAt("capture:published");
+		const caller = new AbortController();
+		const options = { name: "left", inheritEnv: true };
+		const snapshot = world.control.createSnapshot(world.team, sandboxId, options, caller.signal);
+		await held.reached;
+		caller.abort();
+		held.release();
+		await expect(snapshot).rejects.toMatchObject({ name: "AbortError" });
+		expect(await world.snapshots()).toEqual([]);
+		await world.checkInvariants();
+	});
+
+	it("deleted while a create is about to begin are not found by it", async () => {
+		await using world = await World.open();
+		const source = await world.create();
+		const { snapshotId } = await world.snapshot(source.sandboxId);
+		const reached = Promise.withResolvers<void>();
+		const released = Promise.withResolvers<void>();
+		let first = true;
+		world.faults.hook = (name) => {
+			if (name !== "transaction" || !first) return;
+			first = false;
+			reached.resolve();
+			return released.promise;
+		};
+		const created = world.create({ templateRef: snapshotId });
+		await reached.promise;
+		await remove(world, snapshotId);
+		released.resolve();
+		await expect(created).rejects.toMatchObject({ code: "not_found" });
+		await world.checkInvariants();
+	});
+
 	it("belong to one team", async () => {
 		await using world = await World.open();
 		const other = await otherTeam(world);
