@@ -11,7 +11,7 @@ function health(sandboxId: string): Promise<number> {
 test("pause stops a sandbox, resume brings the same one back with its memory", async () => {
 	const sandbox = await newCodeSandbox();
 	await sandbox.runCode("x = 41");
-	const { stdout: before } = await sandbox.commands.run("pgrep -f ipykernel | head -1");
+	const { stdout: before } = await sandbox.commands.run("pgrep -o python3");
 	expect(await sandbox.pause()).toBe(true);
 	expect(await health(sandbox.sandboxId)).toBe(502);
 	expect(await sandbox.pause()).toBe(false);
@@ -20,7 +20,7 @@ test("pause stops a sandbox, resume brings the same one back with its memory", a
 	const resumed = await sandbox.connect();
 	expect(resumed.sandboxId).toBe(sandbox.sandboxId);
 	expect((await sandbox.runCode("x + 1")).text).toBe("42");
-	expect((await sandbox.commands.run("pgrep -f ipykernel | head -1")).stdout).toBe(before);
+	expect((await sandbox.commands.run("pgrep -o python3")).stdout).toBe(before);
 });
 
 test("every write that the guest acknowledged before a pause is there after the resume", async () => {

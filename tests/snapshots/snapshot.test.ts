@@ -1,5 +1,5 @@
 import type { Sandbox as CodeSandbox } from "@e2b/code-interpreter";
-import { Sandbox } from "e2b";
+import { Sandbox, SandboxNotFoundError } from "e2b";
 import { expect, test } from "vitest";
 import { deleteAtEnd, newCodeSandbox, newSandbox, sdk, until } from "../support/sandboxes.ts";
 
@@ -219,9 +219,9 @@ test("fork makes five siblings that all go on from the same instant", async () =
 test("snapshots of a killed and of a paused sandbox are refused as not found", async () => {
 	const killed = await newSandbox();
 	await killed.kill();
-	await expect(Sandbox.createSnapshot(killed.sandboxId, sdk())).rejects.toThrow(`Sandbox "${killed.sandboxId}" doesn't exist`);
+	await expect(Sandbox.createSnapshot(killed.sandboxId, sdk())).rejects.toThrow(SandboxNotFoundError);
 	const paused = await newSandbox();
 	await paused.pause();
-	await expect(Sandbox.createSnapshot(paused.sandboxId, sdk())).rejects.toThrow(paused.sandboxId);
+	await expect(Sandbox.createSnapshot(paused.sandboxId, sdk())).rejects.toThrow(SandboxNotFoundError);
 	await until("paused state", async () => (await Sandbox.getInfo(paused.sandboxId, sdk())).state === "paused");
 });

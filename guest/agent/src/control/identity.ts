@@ -1,5 +1,5 @@
 /** The files in which programs look for what tells one sandbox from another. */
-import { randomBytes } from "node:crypto";
+import { createHash } from "node:crypto";
 import { mkdir, readFile, rename, stat, writeFile } from "node:fs/promises";
 import { posix } from "node:path";
 import type { AgentInit } from "../../../../src/protocol/index.ts";
@@ -28,7 +28,7 @@ export async function writeGeneration(files: GuestFiles, init: AgentInit): Promi
 }
 
 export async function writeIdentity(files: GuestFiles, init: AgentInit): Promise<void> {
-	const machineId = `${randomBytes(16).toString("hex")}\n`;
+	const machineId = `${machineIdOf(init)}\n`;
 	await Promise.all([
 		replaceFile(files, "/etc/hostname", `${init.hostname}\n`, 0o644),
 		writeHosts(files, init.hostname),
@@ -37,6 +37,14 @@ export async function writeIdentity(files: GuestFiles, init: AgentInit): Promise
 		replaceFile(files, "/run/e2b/.E2B_SANDBOX_ID", init.sandboxId, 0o644),
 		replaceFile(files, "/run/e2b/.E2B_TEMPLATE_ID", init.templateId, 0o644),
 	]);
+}
+
+/**
+ * 32 hexadecimal digits. From the host's entropy: the generator of this process was captured with its memory, so every
+ * clone of a snapshot would draw the same id from it.
+ */
+function machineIdOf(init: AgentInit): string {
+	return createHash("sha256").update("machine-id").update(init.entropy, "base64").digest("hex").slice(0, 32);
 }
 
 async function writeHosts(files: GuestFiles, hostname: string): Promise<void> {
