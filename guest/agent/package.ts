@@ -35,6 +35,9 @@ const STATIC_PROGRAMS = [
 /** The loader under the names that the programs shall have in the process list (at most 15 bytes). */
 const LOADER_NAMES = ["offshoot-agentd", "offshoot-interp", "offshoot-kernel"] as const;
 
+/** Node names its main thread `node-MainThread` after it has read `--title`; setting the title again renames it. */
+const TITLE = "process.title = process.title;\n";
+
 /** @throws OffshootError not_found naming the package that this machine lacks */
 export async function packageGuest({ nodeBinary, outDir }: PackageOptions, signal: AbortSignal): Promise<PackagedGuest> {
 	const bin = join(outDir, "bin");
@@ -49,6 +52,7 @@ export async function packageGuest({ nodeBinary, outDir }: PackageOptions, signa
 	await copyProgram(nodeBinary, join(bin, "runtime"));
 	for (const name of LOADER_NAMES) await copyProgram(dependencies.loader, join(bin, name));
 	await copyLibraries(dependencies, lib);
+	await writeFile(join(lib, "title.js"), TITLE);
 
 	await bundleAgent(join(outDir, "agent"));
 	await bundleInterpreter(join(outDir, "interpreter"));

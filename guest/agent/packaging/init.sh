@@ -6,8 +6,8 @@ home=/opt/offshoot
 busybox=$home/bin/busybox
 runtime="--inhibit-cache --library-path $home/lib $home/bin/runtime"
 
-# Small heaps: what a daemon holds is in every snapshot.
-flags="--max-semi-space-size=1 --optimize-for-size --v8-pool-size=1 --expose-gc --no-warnings"
+# Small heaps: what a daemon holds is in every snapshot. title.js: Node names its main thread after itself.
+flags="--require $home/lib/title.js --max-semi-space-size=1 --optimize-for-size --v8-pool-size=1 --expose-gc --no-warnings"
 
 # The first restart comes at once; a program that keeps failing within 10 s is started ever less often, every 5 s at last.
 supervise() {
@@ -29,15 +29,14 @@ supervise() {
 }
 
 agent() {
-	# One thread of the pool waits for the next checkpoint all the time.
-	OFFSHOOT_CONTROL_KEY=$key UV_THREADPOOL_SIZE=5 MALLOC_ARENA_MAX=1 \
-		$home/bin/offshoot-agentd $runtime $flags $home/agent/main.js
+	OFFSHOOT_CONTROL_KEY=$key MALLOC_ARENA_MAX=1 \
+		$home/bin/offshoot-agentd $runtime --title=offshoot-agentd $flags $home/agent/main.js
 }
 
 interpreter() {
-	OFFSHOOT_NODE_COMMAND="[\"$home/bin/offshoot-kernel\",\"--inhibit-cache\",\"--library-path\",\"$home/lib\",\"$home/bin/runtime\"]" \
+	OFFSHOOT_NODE_COMMAND="[\"$home/bin/offshoot-kernel\",\"--inhibit-cache\",\"--library-path\",\"$home/lib\",\"$home/bin/runtime\",\"--title=offshoot-kernel\",\"--require\",\"$home/lib/title.js\"]" \
 		OFFSHOOT_NODE_KERNEL=$home/interpreter/javascript.js MALLOC_ARENA_MAX=1 \
-		$home/bin/offshoot-interp $runtime $flags $home/interpreter/main.js
+		$home/bin/offshoot-interp $runtime --title=offshoot-interp $flags $home/interpreter/main.js
 }
 
 key=$OFFSHOOT_CONTROL_KEY

@@ -42,17 +42,24 @@ async function main(): Promise<void> {
 	const controlPort = Number(take("OFFSHOOT_CONTROL_PORT") ?? CONTROL_PORT);
 
 	// Before the ports are open, so that no checkpoint can be taken by someone who saw us ready and be missed by us.
-	void watchCheckpoints(() => session.restored());
+	await watchCheckpoints(sysd, session);
+	sysd.onReplaced(() => void followSysd(sysd, session));
 	createAgentServer({ session, sysd, users, processes }).listen(agentPort);
 	createControlServer({ session, initialiser, peer }).listen(controlPort, "0.0.0.0");
 	setTimeout(compactMemory, COMPACT_AFTER_MS).unref();
 }
 
+/** A new sysd knows nothing: give it what it shall keep. */
+async function followSysd(sysd: Sysd, session: Session): Promise<void> {
+	await sysd.ready(SYSD_LIMIT);
+	await session.save();
+	await watchCheckpoints(sysd, session);
+}
+
 /** The supervisor starts us again; sysd keeps the processes and the session meanwhile. */
 function die(what: string, error: unknown): void {
 	log(what, error);
-	// Not exit(): a thread that waits for the next checkpoint would be waited for.
-	process.kill(process.pid, "SIGKILL");
+	process.exit(1);
 }
 
 process.on("uncaughtException", (error) => die("uncaught exception", error));

@@ -21,6 +21,9 @@ export interface Identity {
 /** The user of requests that name none. Source: E2B's base image. */
 const DEFAULT_USER = "user";
 
+/** A notice that has not come by then was read before the image was taken, and there is none. */
+const NOTICE_LIMIT_MS = 500;
+
 export interface SessionKeeper {
 	keep(data: string): Promise<void>;
 }
@@ -37,8 +40,8 @@ export class Session {
 	private current: Identity | undefined;
 	private key: string;
 	private isLocked = true;
-	/** Restores that an initialisation told us of before the kernel did. */
-	private restoresAhead = 0;
+	private restoreNotices: "none" | "coming" = "none";
+	private noticed: (() => void) | undefined;
 
 	/** @param controlKey Ed25519 public key, SPKI DER in base64 */
 	constructor(keeper: SessionKeeper, controlKey: string) {
@@ -64,22 +67,25 @@ export class Session {
 		return this.isLocked ? undefined : this.current;
 	}
 
+	/** From now on `restored` is called after every restore. */
+	expectNotices(): void {
+		this.restoreNotices = "coming";
+	}
+
 	/** The kernel says that this memory was restored from an image. */
 	async restored(): Promise<void> {
-		if (this.restoresAhead > 0) {
-			this.restoresAhead -= 1;
-			return;
-		}
 		await this.lock();
+		this.noticed?.();
 	}
 
 	/** The first step of an initialisation: nobody is answered, and the key that signed it is spent. */
 	async begin(init: AgentInit): Promise<void> {
-		// Open, and yet told of a new life: a restore happened and the kernel's word of it is still on its way.
-		const unnoticed = !this.isLocked && !this.isCurrent(init);
-		if (unnoticed) this.restoresAhead += 1;
+		// Open, and yet told of a new life: a restore happened, and the kernel's word of it is still on its way. It must
+		// not come after we have opened for the new one.
+		const early = !this.isLocked && !this.isCurrent(init) && this.restoreNotices === "coming";
 		this.key = init.nextControlKey;
 		await this.lock();
+		if (early) await this.notice();
 	}
 
 	/** The last step of an initialisation. */
@@ -91,6 +97,17 @@ export class Session {
 
 	private isCurrent(init: AgentInit): boolean {
 		return this.current?.sandboxId === init.sandboxId && this.current.incarnation === init.incarnation;
+	}
+
+	private notice(): Promise<void> {
+		return new Promise((resolve) => {
+			const timer = setTimeout(() => this.noticed?.(), NOTICE_LIMIT_MS);
+			this.noticed = () => {
+				clearTimeout(timer);
+				this.noticed = undefined;
+				resolve();
+			};
+		});
 	}
 
 	private async lock(): Promise<void> {

@@ -16,6 +16,7 @@ static struct buffer kept;
 static void connection_free(struct connection *c) {
 	if (c->process != NULL) process_detach(c->process);
 	if (c->watch != NULL) watch_free(c->watch);
+	if (c->checkpoint != NULL) checkpoint_free(c->checkpoint);
 	source_close(&c->socket);
 	buffer_free(&c->in);
 	buffer_free(&c->out);
@@ -77,6 +78,7 @@ static bool dispatch(struct connection *c, char type, const uint8_t *payload, si
 	case 'C': process_close_input(c); break;
 	case 'W': watch_add(c, &r); break;
 	case 'U': watch_remove(c, &r); break;
+	case 'Q': checkpoint_watch(c); break;
 	case 'M': attributes_get(c, &r); break;
 	case 'N': attributes_set(c, &r); break;
 	case 'H': set_hostname(c, &r); break;

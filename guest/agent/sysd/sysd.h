@@ -4,7 +4,7 @@
  *  - Starting programs from a small process: fork and exec from Node cost about 10 ms more in a sandbox. With user,
  *    supplementary groups and terminals.
  *  - Keeping those programs (and their pipes and terminals) alive when the daemon above crashes; it attaches again.
- *  - Raw inotify events, extended attributes, host name, clock.
+ *  - Raw inotify events, notice of checkpoints, extended attributes, host name, clock.
  *
  * One thread, one epoll loop. Clients speak frames over a unix socket that only the owner of this process may use:
  *
@@ -78,6 +78,7 @@ void *checked(void *allocated);
 
 struct process;
 struct watch;
+struct checkpoint;
 
 struct connection {
 	struct source socket;
@@ -85,6 +86,7 @@ struct connection {
 	/* The process whose output goes to this connection. */
 	struct process *process;
 	struct watch *watch;
+	struct checkpoint *checkpoint;
 	/* While set, frames are left in the buffer: the one before is not done (input that the program does not take). */
 	bool busy;
 	/* Close as soon as all is sent. */
@@ -129,6 +131,9 @@ void watch_add(struct connection *c, struct reader *r);
 void watch_remove(struct connection *c, struct reader *r);
 void watch_pump(struct watch *w);
 void watch_free(struct watch *w);
+
+void checkpoint_watch(struct connection *c);
+void checkpoint_free(struct checkpoint *p);
 
 void attributes_get(struct connection *c, struct reader *r);
 void attributes_set(struct connection *c, struct reader *r);

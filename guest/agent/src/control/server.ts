@@ -54,11 +54,13 @@ export function createControlServer({ session, initialiser, peer }: ControlParts
 			return;
 		}
 		if (request.url !== "/init") throw new HttpError(404, "page not found");
+		const started = performance.now();
 		const body = await readBody(request, MAX_BODY);
 		const mine = turn.then(() => initialise(body, headerOf(request, CONTROL_SIGNATURE_HEADER)));
 		turn = mine.catch(() => undefined);
 		await mine;
-		response.writeHead(204).end();
+		const duration = (performance.now() - started).toFixed(1);
+		response.writeHead(204, { "Server-Timing": `init;dur=${duration}` }).end();
 	};
 
 	return createServer((request, response) => {

@@ -14,11 +14,14 @@ const PARTIAL = "l";
 
 export class ControlLink {
 	private readonly path: string;
+	private readonly onLost: () => void;
 	private readonly pending: Pending[] = [];
 	private opening: Promise<Link> | undefined;
 
-	constructor(path: string) {
+	/** @param onLost called when sysd, or we, closed the connection */
+	constructor(path: string, onLost: () => void) {
 		this.path = path;
+		this.onLost = onLost;
 	}
 
 	/** Resolves with the frames of the answer, the last being the closing one. */
@@ -72,5 +75,6 @@ export class ControlLink {
 	private lose(): void {
 		this.opening = undefined;
 		for (const request of this.pending.splice(0)) request.reject(new Error("the connection to sysd was lost"));
+		this.onLost();
 	}
 }

@@ -60,10 +60,16 @@ export class Sysd {
 	private readonly control: ControlLink;
 	/** A connection made ahead: saves a round trip on the way of every command. */
 	private spare: Promise<Link> | undefined;
+	private replaced: () => void = () => undefined;
 
 	constructor(socketPath: string) {
 		this.path = socketPath;
-		this.control = new ControlLink(socketPath);
+		this.control = new ControlLink(socketPath, () => this.replaced());
+	}
+
+	/** `listener` is called when sysd has ended; the supervisor starts another, which knows nothing. */
+	onReplaced(listener: () => void): void {
+		this.replaced = listener;
 	}
 
 	/** Waits until sysd answers. @throws the last error when it does not within `limitMs` */
@@ -121,6 +127,29 @@ export class Sysd {
 		return new Inotify(await this.takeLink(), onEvent, onClosed);
 	}
 
+	/**
+	 * Calls `onCheckpoint` with what gVisor says after every checkpoint: `resume`, `restore` or `error`. Resolves when
+	 * that has begun.
+	 * @throws SysdError ENOENT on other kernels
+	 */
+	async watchCheckpoints(onCheckpoint: (outcome: string) => void, onClosed: () => void): Promise<void> {
+		const link = await this.takeLink();
+		const errno = await new Promise<number>((resolve, reject) => {
+			link.listen({
+				frame: ({ type, payload }) => {
+					if (type === "A") resolve(payload.readUInt32LE(0));
+					else onCheckpoint(payload.toString().trim());
+				},
+				closed: () => {
+					reject(new Error("the connection to sysd was lost"));
+					onClosed();
+				},
+			});
+			link.send(new FrameWriter().frame("Q"));
+		});
+		if (errno !== 0) throw new SysdError(errno, "watch checkpoints");
+	}
+
 	/** The `user.e2b.*` attributes of each path, names without the prefix; none for what cannot be read. */
 	async attributes(paths: readonly string[]): Promise<readonly Record<string, string>[]> {
 		const [frame] = await this.control.request(new FrameWriter().strings(paths).frame("M"));
@@ -156,6 +185,7 @@ export class Sysd {
 	}
 
 	close(): void {
+		this.onReplaced(() => undefined);
 		this.control.close();
 		void this.spare?.then(
 			(link) => link.close(),
@@ -164,11 +194,12 @@ export class Sysd {
 	}
 
 	private async takeLink(): Promise<Link> {
-		const spare = await this.spare?.catch(() => undefined);
-		const link = spare === undefined || spare.closed ? await Link.connect(this.path) : spare;
+		// Taken and replaced in one step: who comes while we wait must get another one.
+		const spare = this.spare;
 		this.spare = Link.connect(this.path);
 		this.spare.catch(() => undefined);
-		return link;
+		const link = await spare?.catch(() => undefined);
+		return link === undefined || link.closed ? await Link.connect(this.path) : link;
 	}
 }
 

@@ -1,0 +1,54 @@
+/** Requests as a client makes them on the wire, where the SDK hides what a test wants to see. */
+import type { TestAgent } from "./agent.ts";
+
+/** One unary call. */
+export async function unary(agent: TestAgent, method: string, body: unknown, headers: HeadersInit = {}): Promise<Response> {
+	return await fetch(`${agent.url}/${method}`, {
+		method: "POST",
+		body: JSON.stringify(body),
+		headers: { "content-type": "application/json", ...headers },
+	});
+}
+
+function envelope(body: unknown): Buffer {
+	const payload = Buffer.from(JSON.stringify(body));
+	const head = Buffer.alloc(5);
+	head.writeUInt32BE(payload.length, 1);
+	return Buffer.concat([head, payload]);
+}
+
+export interface StreamMessage {
+	/** 2 on the last one. */
+	readonly flags: number;
+	// biome-ignore lint/suspicious/noExplicitAny: tests look into it as they please
+	readonly body: any;
+}
+
+/** One server-streaming call; the messages as they come. */
+export async function* stream(
+	agent: TestAgent,
+	method: string,
+	body: unknown,
+	options: { headers?: HeadersInit; signal?: AbortSignal } = {},
+): AsyncGenerator<StreamMessage> {
+	const response = await fetch(`${agent.url}/${method}`, {
+		method: "POST",
+		body: new Uint8Array(envelope(body)),
+		headers: { "content-type": "application/connect+json", ...options.headers },
+		signal: options.signal ?? null,
+	});
+	if (response.status !== 200 || response.body === null) throw new Error(`${method}: HTTP ${response.status}`);
+	let rest = Buffer.alloc(0);
+	for await (const chunk of response.body) {
+		rest = Buffer.concat([rest, chunk]);
+		while (rest.length >= 5 && rest.length >= 5 + rest.readUInt32BE(1)) {
+			const end = 5 + rest.readUInt32BE(1);
+			yield { flags: rest.readUInt8(0), body: JSON.parse(rest.toString("utf8", 5, end)) };
+			rest = rest.subarray(end);
+		}
+	}
+}
+
+export async function collect(messages: AsyncGenerator<StreamMessage>): Promise<StreamMessage[]> {
+	return await Array.fromAsync(messages);
+}
