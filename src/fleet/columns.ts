@@ -1,6 +1,6 @@
 /** Conversions between columns and values. Reading checks: a damaged row is an error here, not a riddle further on. */
-import { type Static, type TSchema, Type } from "@sinclair/typebox";
-import { Value } from "@sinclair/typebox/value";
+import { type Static, type TSchema, Type } from "typebox";
+import { Value } from "typebox/value";
 
 const StringMap = Type.Record(Type.String(), Type.String());
 
