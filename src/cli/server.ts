@@ -20,6 +20,7 @@ import {
 import { openFleet } from "../fleet/index.ts";
 import { adopt, LocalNode, openRecords } from "../node/index.ts";
 import { openStore } from "../store/index.ts";
+import { runtimeDirectory, serveOperator } from "./instance/operator-socket.ts";
 import type { CleanHost, ServerOptions, StartServer } from "./server-contract.ts";
 import { prepareTemplates } from "./templates.ts";
 
@@ -97,6 +98,12 @@ async function compose(
 	for (const { name, facts } of templates) await control.registerTemplate(name, facts);
 	await control.start(signal);
 
+	await node.collectUnused();
+	const closeOperator = await serveOperator(instanceId, async () => ({
+		sandboxes: await control.stats(),
+		pools: { containers: node.poolStats(), slots: slots.stats() },
+	}));
+	teardown.add("operator socket", closeOperator);
 	await listen(options, control, log, teardown);
 	return control;
 }
@@ -129,11 +136,6 @@ async function openNode(parts: NodeParts, signal: AbortSignal): Promise<LocalNod
 	const caBundle = await readFile("/etc/ssl/certs/ca-certificates.crt", "utf8").catch(() => undefined);
 	const cpuFeatures = await parts.engines.current.cpuFeatures(signal);
 	return new LocalNode({ ...parts, nodeId: "local", caBundle, cpuFeatures });
-}
-
-/** State that ends with the machine's uptime, like the containers it describes. */
-function runtimeDirectory(instanceId: string): string {
-	return join("/run/offshoot", instanceId);
 }
 
 function engineDirectories(dataDir: string, runtimeDir: string) {

@@ -216,6 +216,13 @@ export class LocalNode implements NodeClient {
 		await this.#ahead.keep(await this.#artifact(artifactId), count);
 	}
 
+	/** Removes root filesystems that neither an artifact nor a running container refers to any more. */
+	async collectUnused(): Promise<void> {
+		const { store, records } = this.#options;
+		const inArtifacts = (await store.list()).map((artifact) => artifact.manifest.rootfs.id);
+		await store.pruneRootfs(new Set([...inArtifacts, ...records.all().map((record) => record.rootfs.id)]));
+	}
+
 	/** Figures of the pool of containers made ahead. */
 	poolStats(): { readonly ready: number; readonly wanted: number } {
 		return this.#ahead.stats();

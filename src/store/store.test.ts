@@ -88,5 +88,8 @@ test("a root filesystem is registered once and shares its files with the source"
 	expect(added).toMatchObject({ id: "base-1", digest: "abc" });
 	expect(await readdir(added.path)).toEqual(["file"]);
 	expect(await store.addRootfs(rootfs, AbortSignal.timeout(10_000))).toEqual(added);
-	await expect(store.rootfs("unknown")).rejects.toThrow("is missing");
+	await store.pruneRootfs(new Set(["base-1"]));
+	expect(await readdir(added.path)).toEqual(["file"]);
+	await store.pruneRootfs(new Set());
+	await expect(store.rootfs("base-1")).rejects.toThrow("is missing");
 });

@@ -122,6 +122,16 @@ class DirectoryStore implements Store {
 		return this.rootfs(source.id);
 	}
 
+	async pruneRootfs(inUse: ReadonlySet<string>): Promise<void> {
+		const unused = (await readdir(this.#rootfs)).filter((id) => !id.startsWith(".") && !inUse.has(id));
+		for (const id of unused) {
+			// Renamed first: a crash in between leaves a name that the next start sweeps, never half a tree under its id.
+			const trash = join(this.#rootfs, `.deleted-${id}`);
+			await rename(join(this.#rootfs, id), trash);
+			await rm(trash, { recursive: true, force: true });
+		}
+	}
+
 	async freeBytes(): Promise<number> {
 		const { bavail, bsize } = await statfs(this.#artifacts);
 		return bavail * bsize;

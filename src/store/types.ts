@@ -37,6 +37,8 @@ export interface Store {
 	rootfs(id: string): Promise<Rootfs>;
 	/** Registers a root filesystem by linking or copying the tree at `source.path`; one already there is kept. */
 	addRootfs(source: Rootfs, signal: AbortSignal): Promise<Rootfs>;
+	/** Removes every root filesystem that is not among `inUse`. */
+	pruneRootfs(inUse: ReadonlySet<string>): Promise<void>;
 	/** Bytes that are free on the disk of the artifacts. */
 	freeBytes(): Promise<number>;
 }

@@ -1,8 +1,7 @@
-import { OffshootError } from "../../protocol/index.ts";
 import type { Config } from "../config.ts";
+import { type OperatorStatus, readOperatorStatus } from "../instance/operator-socket.ts";
 import { runningServer, type ServerFile } from "../instance/server-file.ts";
 import { paint } from "../terminal/show.ts";
-import { serverEnvironment } from "./env.ts";
 
 export interface Status {
 	readonly running: boolean;
@@ -12,12 +11,9 @@ export interface Status {
 	readonly startedAt?: string;
 	/** Whether it answers; a server may run and yet not. */
 	readonly healthy?: boolean;
-	readonly sandboxes?: SandboxCounts;
-}
-
-interface SandboxCounts {
-	readonly running: number;
-	readonly paused: number;
+	readonly instance?: string;
+	readonly sandboxes?: OperatorStatus["sandboxes"];
+	readonly pools?: OperatorStatus["pools"];
 }
 
 const ANSWER_TIMEOUT_MS = 5000;
@@ -30,36 +26,12 @@ export async function readStatus(config: Config, signal: AbortSignal): Promise<S
 		(response) => response.ok,
 		() => false,
 	);
-	const sandboxes = healthy ? await countSandboxes(config, limit).catch(() => undefined) : undefined;
-	return { ...describe(config, server), healthy, ...(sandboxes === undefined ? {} : { sandboxes }) };
+	const details = healthy ? await readOperatorStatus(server.instanceId, limit) : undefined;
+	return { ...describe(config, server), healthy, ...details };
 }
 
-function describe(config: Config, server: ServerFile) {
-	const { url, startedAt, process } = server;
-	return { running: true, dataDir: config.dataDir, url, pid: process.pid, startedAt };
-}
-
-/** Through the public REST API, like any client. */
-async function countSandboxes(config: Config, signal: AbortSignal): Promise<SandboxCounts> {
-	const { E2B_API_URL, E2B_API_KEY } = await serverEnvironment(config);
-	const list = async (state: string, nextToken: string) => {
-		const query = new URLSearchParams({ state, limit: "100", ...(nextToken === "" ? {} : { nextToken }) });
-		const response = await fetch(`${E2B_API_URL}/v2/sandboxes?${query}`, { headers: { "X-API-Key": E2B_API_KEY }, signal });
-		if (!response.ok) throw new OffshootError("internal", `listing sandboxes was answered with ${response.status}`);
-		const items: unknown = await response.json();
-		return { count: Array.isArray(items) ? items.length : 0, next: response.headers.get("x-next-token") ?? "" };
-	};
-	const count = async (state: string) => {
-		let total = 0;
-		let next = "";
-		do {
-			const page = await list(state, next);
-			total += page.count;
-			next = page.next;
-		} while (next !== "");
-		return total;
-	};
-	return { running: await count("running"), paused: await count("paused") };
+function describe(config: Config, { url, startedAt, process, instanceId }: ServerFile) {
+	return { running: true, dataDir: config.dataDir, url, pid: process.pid, instance: instanceId, startedAt };
 }
 
 /** Exit code 0 when a healthy server runs, 3 otherwise (as service managers expect of a status command). */
@@ -74,13 +46,18 @@ function formatStatus(current: Status): string {
 	const head = current.healthy
 		? paint(process.stdout, "green", "Offshoot is running.")
 		: paint(process.stdout, "red", "Offshoot runs but does not answer.");
-	const counts = current.sandboxes;
+	const { sandboxes: counts, pools } = current;
 	return [
 		head,
 		`  address    ${current.url}`,
 		`  process    ${current.pid}, since ${current.startedAt}`,
 		`  data       ${current.dataDir}`,
 		...(counts === undefined ? [] : [`  sandboxes  ${counts.running} running, ${counts.paused} paused`]),
+		...(pools === undefined
+			? []
+			: [
+					`  ready      ${pools.containers.ready} of ${pools.containers.wanted} containers made ahead, ${pools.slots.free} network slots`,
+				]),
 		...(current.healthy
 			? []
 			: [`Look at ${current.dataDir}/server.log, or restart it: ./offshoot down && ./offshoot up --detach`]),
