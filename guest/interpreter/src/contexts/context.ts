@@ -68,6 +68,8 @@ export class Context {
 			await session.kernel.setEnvironment(session.environment.enter(execution.globalEnvironment, execution.environment));
 			await session.kernel.execute(execution.code, emit, signal);
 		} catch (error) {
+			// Not before the context has let go of this kernel, else the next execution would get it.
+			if (error instanceof KernelGone) await session?.kernel.gone;
 			await emit(this.#explain(error));
 		} finally {
 			// The caller need not wait for this, the next execution does.

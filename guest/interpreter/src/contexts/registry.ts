@@ -36,9 +36,14 @@ export class ContextRegistry {
 		const launch = catalog.get(language);
 		if (!launch) throw new KernelUnavailable(`language "${language}" is not supported; use ${[...catalog.keys()].join(", ")}`);
 		const context = new Context({ id: randomUUID(), language, cwd: request.cwd || defaultCwd, launch, kernelEnvironment });
-		await context.start();
 		this.#contexts.set(context.id, context);
-		return context;
+		try {
+			await context.start();
+			return context;
+		} catch (error) {
+			this.#contexts.delete(context.id);
+			throw error;
+		}
 	}
 
 	/** The default context of a language, started on first use; at most one each. */

@@ -5,15 +5,17 @@
 
 import type { Runtime } from "node:inspector";
 import { Session } from "node:inspector/promises";
-import { stripTypeScriptTypes } from "node:module";
 import { inspect } from "node:util";
 import { Script } from "node:vm";
 import type { ErrorEvent, ResultEvent } from "../events.ts";
 import { resultEvent } from "../results.ts";
 import { rewriteImports } from "./rewrite.ts";
+import { withoutTypes } from "./types.ts";
 
 const HOLD = Symbol.for("offshoot.hold");
 const OBJECTS = "cell";
+
+export const INTERRUPTED: ErrorEvent = { type: "error", name: "Interrupted", value: "Execution was interrupted", traceback: "" };
 
 export type Outcome = ResultEvent | ErrorEvent | undefined;
 
@@ -57,9 +59,11 @@ export function createEvaluator(language: "javascript" | "typescript"): Evaluato
 	return {
 		async evaluate(code, count) {
 			try {
-				const plain = language === "typescript" ? stripTypeScriptTypes(code) : code;
+				const plain = language === "typescript" ? await withoutTypes(code) : code;
 				return await run(await rewriteImports(plain), count);
 			} catch (error) {
+				// The protocol's own failures mean that the engine was told to stop the cell.
+				if (error instanceof Error && "code" in error && error.code === "ERR_INSPECTOR_COMMAND") return INTERRUPTED;
 				return describeError(error, undefined);
 			} finally {
 				await session.post("Runtime.releaseObjectGroup", { objectGroup: OBJECTS });

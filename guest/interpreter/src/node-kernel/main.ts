@@ -5,12 +5,11 @@
 
 import { Console } from "node:console";
 import { writeSync } from "node:fs";
-import inspector from "node:inspector";
 import { Socket } from "node:net";
 import { Writable } from "node:stream";
 import { inspect } from "node:util";
 import type { ExecutionEvent } from "../events.ts";
-import { createEvaluator, type Outcome } from "./evaluate.ts";
+import { createEvaluator, INTERRUPTED, type Outcome } from "./evaluate.ts";
 import { installImports } from "./imports.ts";
 import { COMMAND_FD, type Command, LineReader, REPORT_FD, RESEED_GLOBAL, type Report } from "./protocol.ts";
 import { installRandom, reseed } from "./random.ts";
@@ -28,7 +27,7 @@ function outputStream(name: "stdout" | "stderr", fd: number): Writable {
 	const stream = new Writable({
 		decodeStrings: false,
 		write(chunk: string | Buffer, _encoding, done) {
-			reportEvent({ type: name, text: chunk.toString(), timestamp: new Date().toISOString() });
+			if (chunk.length > 0) reportEvent({ type: name, text: chunk.toString(), timestamp: new Date().toISOString() });
 			done();
 		},
 	});
@@ -95,7 +94,7 @@ function obey(command: Command): void {
 			break;
 		case "interrupt":
 			if (running?.execution !== command.execution) break;
-			running.interrupt({ type: "error", name: "Interrupted", value: "Execution was interrupted", traceback: "" });
+			running.interrupt(INTERRUPTED);
 			break;
 		case "environment":
 			for (const [name, value] of Object.entries(command.changes)) {
@@ -107,9 +106,6 @@ function obey(command: Command): void {
 		case "reseed":
 			reseedOnce(command.request, command.seed);
 			report({ type: "answer", request: command.request });
-			break;
-		case "close-inspector":
-			inspector.close();
 			break;
 	}
 }

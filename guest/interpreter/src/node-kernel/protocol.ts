@@ -18,9 +18,7 @@ export type Command =
 	/** Gives up waiting for the promise that execution `execution` waits for. */
 	| { readonly type: "interrupt"; readonly execution: number }
 	| { readonly type: "environment"; readonly request: number; readonly changes: Readonly<Record<string, string | null>> }
-	| { readonly type: "reseed"; readonly request: number; readonly seed: string }
-	/** Closes the debugging port that the interpreter opened to reach a busy kernel. */
-	| { readonly type: "close-inspector" };
+	| { readonly type: "reseed"; readonly request: number; readonly seed: string };
 
 export type Report =
 	| { readonly type: "ready" }

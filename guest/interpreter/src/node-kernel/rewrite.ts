@@ -57,6 +57,7 @@ function importStatement(clause: string, specifier: string, attributes: string):
 function bindings(list: string): { imported: string; local: string }[] {
 	return list
 		.slice(1, -1)
+		.replace(/\/\/.*|\/\*[\s\S]*?\*\//g, "")
 		.split(",")
 		.map((item) => item.trim())
 		.filter((item) => item !== "")

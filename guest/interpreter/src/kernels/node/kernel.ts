@@ -19,6 +19,8 @@ import { callInspector, type InspectorCall, takeNotices } from "./inspector.ts";
 /** A kernel that has not taken a command after this time is busy running user code. */
 const BUSY_AFTER_MS = 100;
 
+const INSPECTOR_OPEN_MS = 5_000;
+
 interface Running {
 	readonly execution: number;
 	readonly emit: Emit;
@@ -49,7 +51,8 @@ class NodeKernel implements Kernel {
 	readonly #process: KernelProcess;
 	readonly #started = Promise.withResolvers<void>();
 	readonly #answers = new Map<number, PromiseWithResolvers<void>>();
-	#inspector = Promise.withResolvers<string>();
+	/** The address of the debugging port, once it was opened. */
+	#inspector: PromiseWithResolvers<string> | undefined;
 	#running: Running | undefined;
 	#lastNumber = 0;
 	#ended = false;
@@ -118,14 +121,19 @@ class NodeKernel implements Kernel {
 		}, BUSY_AFTER_MS);
 	}
 
+	/**
+	 * Makes a call through the debugging port. The port stays open afterwards, for the next time: closing it while the
+	 * kernel's own debugging session exists crashes Node 26. It listens on loopback and is named by a random address.
+	 */
 	async #inspect(call: InspectorCall): Promise<void> {
-		this.#process.signal("SIGUSR1");
+		if (this.#inspector === undefined) {
+			this.#inspector = Promise.withResolvers<string>();
+			this.#process.signal("SIGUSR1");
+		}
 		try {
-			await callInspector(await abortable(this.#inspector.promise, AbortSignal.timeout(5_000)), call);
+			await callInspector(await abortable(this.#inspector.promise, AbortSignal.timeout(INSPECTOR_OPEN_MS)), call);
 		} catch {
 			// The kernel became free or ended meanwhile; else the caller tries again.
-		} finally {
-			this.#send({ type: "close-inspector" });
 		}
 	}
 
@@ -181,7 +189,7 @@ class NodeKernel implements Kernel {
 		for await (const chunk of stream) {
 			const { rest: text, address } =
 				name === "stderr" ? takeNotices(String(chunk)) : { rest: String(chunk), address: undefined };
-			if (address !== undefined) this.#inspector.resolve(address);
+			if (address !== undefined) this.#inspector?.resolve(address);
 			if (name === "stderr") this.#lastWords = text;
 			if (text !== "") await this.#running?.emit({ type: name, text, timestamp: new Date().toISOString() });
 		}

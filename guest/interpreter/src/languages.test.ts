@@ -1,0 +1,179 @@
+import { mkdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { startTestSandbox, type TestSandbox } from "./testing/sandbox.ts";
+
+let sandbox: TestSandbox;
+
+beforeAll(async () => {
+	sandbox = await startTestSandbox();
+}, 300_000);
+
+afterAll(() => sandbox?.close());
+
+const run = (language: string, code: string) => sandbox.client().runCode(code, { language });
+
+describe("javascript", () => {
+	it("writes one chunk per call of the console", async () => {
+		const { logs } = await run("js", "console.log('Hello World!'); console.error('oh'); process.stdout.write('no newline')");
+		expect(logs).toEqual({ stdout: ["Hello World!\n", "no newline"], stderr: ["oh\n"] });
+	});
+
+	it.each([
+		["a number", "const add = (x, y) => x + y;\nadd(1, 2)", "3"],
+		["a string without quotes", "'text'", "text"],
+		["an object", "{ a: 1, b: [2] }", "{ a: 1, b: [ 2 ] }"],
+		["a big integer", "2n ** 64n", "18446744073709551616n"],
+		["minus zero", "-0", "-0"],
+		["null", "null", "null"],
+		["an awaited value", "async function main() { return 'Hello' }\n\nawait main()", "Hello"],
+		["a whole array", "Array.from({ length: 150 }, (_, i) => i).length", "150"],
+		["the last of several statements", "let q = 1; for (const i of [1, 2]) q += i; q", "4"],
+	])("returns %s", async (_name, code, text) => {
+		const { results, error } = await run("javascript", code);
+		expect(error).toBeUndefined();
+		expect(results.map((result) => [result.isMainResult, result.text])).toEqual([[true, text]]);
+	});
+
+	it("returns nothing for nothing", async () => {
+		expect((await run("js", "undefined")).results).toEqual([]);
+		expect((await run("js", "const nothing = 1")).results).toEqual([]);
+	});
+
+	it("keeps and redeclares variables from cell to cell", async () => {
+		await run("js", "const z = 1; let y = 1; class A {}; function f() { return 'f' }");
+		expect((await run("js", "const z = z0 = 2; [z, y, typeof A, f()].join()")).text).toBe("2,1,function,f");
+	});
+
+	it("imports modules in every way", async () => {
+		await writeFile(join(sandbox.home, "own.mjs"), "export default 'd'; export const a = 'a', b = 'b';");
+		const code = `import own, { a, b as c } from "./own.mjs";
+import * as path from 'node:path'
+import "node:os";
+import {
+  readFileSync,
+  existsSync as exists, // one of many
+} from "fs";
+const later = await import("./own.mjs");
+[own, a, c, later.b, typeof path.join, typeof readFileSync, typeof exists, typeof require("node:os").cpus, import.meta.dirname].join()`;
+		expect((await run("js", code)).text).toBe(`d,a,b,b,function,function,function,function,${sandbox.home}`);
+		expect((await run("js", "own + a")).text).toBe("da");
+	});
+
+	it("finds packages of the working directory and global ones", async () => {
+		const globals = join(sandbox.home, "global/node_modules");
+		for (const [directory, text] of [
+			[join(sandbox.home, "node_modules/near"), "near"],
+			[join(globals, "far"), "far"],
+		] as const) {
+			await mkdir(directory, { recursive: true });
+			await writeFile(join(directory, "package.json"), JSON.stringify({ name: text, exports: "./index.mjs" }));
+			await writeFile(join(directory, "index.mjs"), `export const where = "${text}";`);
+		}
+		await run("js", `process.env.NODE_PATH = ${JSON.stringify(globals)}`);
+		expect((await run("js", "import { where } from 'near'; where")).text).toBe("near");
+		expect((await run("js", "import { where as far } from 'far'; far")).text).toBe("far");
+	});
+
+	it("says what is wrong with an import", async () => {
+		expect((await run("js", "import x from 'not-there'")).error?.value).toContain("Cannot find package 'not-there'");
+		expect((await run("js", "import { nope } from 'fs'")).error).toMatchObject({
+			name: "SyntaxError",
+			value: expect.stringContaining("'nope'"),
+		});
+	});
+
+	it("reports errors with the frames of the cell", async () => {
+		const { error } = await run("js", "function f() { null.x }\nf()");
+		expect(error).toMatchObject({ name: "TypeError", value: "Cannot read properties of null (reading 'x')" });
+		expect(error?.traceback).toMatch(/at f \(cell-\d+:1:21\)\n\s+at cell-\d+:2:1$/);
+		expect((await run("js", "let broken = ;")).error?.name).toBe("SyntaxError");
+		expect((await run("js", "throw 'thrown'")).error).toMatchObject({ name: "Error", value: "'thrown'" });
+		expect((await run("js", "await Promise.reject(new RangeError('late'))")).error?.name).toBe("RangeError");
+	});
+
+	it("survives errors outside of cells", async () => {
+		const { logs, text } = await run(
+			"js",
+			"setTimeout(() => { throw new Error('later') }); Promise.reject(1); await new Promise((r) => setTimeout(r, 50)); 'on'",
+		);
+		expect(text).toBe("on");
+		expect(logs.stderr.join("")).toContain("Error: later");
+	});
+
+	it("draws its random bytes from the system", async () => {
+		const { text } = await run(
+			"js",
+			"[crypto.randomUUID(), require('crypto').randomBytes(4).length, crypto.getRandomValues(new Uint32Array(2)).length].join()",
+		);
+		expect(text).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12},4,2$/);
+	});
+
+	it("draws evenly", async () => {
+		const mean = Number((await run("js", "let sum = 0; for (let i = 0; i < 1e6; i++) sum += Math.random(); sum / 1e6")).text);
+		expect(Math.abs(mean - 0.5)).toBeLessThan(0.005);
+	});
+});
+
+describe("typescript", () => {
+	it("runs with type annotations, in a context of its own", async () => {
+		await run("ts", "interface P { x: number }\nconst p: P = { x: 1 };");
+		expect((await run("typescript", "const minus = (q: P, n: number): number => q.x - n;\nminus(p, 2)")).text).toBe("-1");
+		expect((await run("ts", "import { readFileSync } from 'fs';\ntypeof (readFileSync as unknown)")).text).toBe("function");
+		expect((await run("js", "typeof p")).text).toBe("undefined");
+	});
+
+	it("knows enums", async () => {
+		expect((await run("ts", "enum Color { Red, Green = 5 }\nColor.Green")).text).toBe("5");
+	});
+});
+
+describe("bash", () => {
+	it("keeps directory, variables and functions", async () => {
+		await run("bash", "cd /\nx='it is' export Y=2\nx=5; f() { echo \"f $1\"; }");
+		const { logs } = await run("bash", "pwd; echo $x; f arg; echo err >&2");
+		expect(logs.stdout.join("")).toBe("/\n5\nf arg\n");
+		expect(logs.stderr).toEqual(["err\n"]);
+	});
+
+	it("takes any text as a cell", async () => {
+		const { logs } = await run("bash", "echo 'quo\"te'; cat <<'EOT'\nhere $x\nEOT\nprintf 'no newline'; # comment");
+		expect(logs.stdout.join("")).toBe('quo"te\nhere $x\nno newline');
+		expect((await run("bash", "")).error).toBeUndefined();
+		expect((await run("bash", "exec 1>/dev/null; echo hidden")).logs.stdout).toEqual([]);
+		await run("bash", "exec 1>&198");
+		expect((await run("bash", "echo back")).logs.stdout).toEqual(["back\n"]);
+	});
+
+	it("streams while a cell runs", async () => {
+		const first = Promise.withResolvers<string>();
+		const running = sandbox.client().runCode(`echo one; while [ ! -e ${sandbox.home}/go ]; do sleep 0.05; done; echo two`, {
+			language: "bash",
+			onStdout: ({ line }) => first.resolve(line),
+		});
+		expect(await first.promise).toBe("one\n");
+		await writeFile(join(sandbox.home, "go"), "");
+		expect((await running).logs.stdout).toEqual(["one\n", "two\n"]);
+	});
+
+	it("reports the status of a failed cell and of a shell that ended", async () => {
+		expect((await run("bash", "false")).error).toMatchObject({ name: "BashError", value: "1" });
+		expect((await run("bash", "if true; then")).error?.value).toBe("2");
+		expect((await run("bash", "kept=1; exit 3")).error?.value).toBe("3");
+		expect((await run("bash", "set -e; false; echo never")).error?.value).toBe("1");
+		expect((await run("bash", "exit 0")).error).toBeUndefined();
+		// biome-ignore lint/suspicious/noTemplateCurlyInString: the shell's own.
+		expect((await run("bash", "echo ${kept:-gone}")).logs.stdout).toEqual(["gone\n"]);
+	});
+
+	it("drops a cell whose client goes away and keeps its state", async () => {
+		await run("bash", "keep=7");
+		for (const code of ["echo on; sleep 300; keep=8", "echo on; while :; do :; done"]) {
+			const leave = new AbortController();
+			const response = await sandbox.request("POST", "/execute", { body: { code, language: "bash" }, signal: leave.signal });
+			for await (const chunk of response.body ?? []) if (Buffer.from(chunk).includes("stdout")) break;
+			leave.abort();
+			expect((await run("bash", "echo $keep")).logs.stdout).toEqual(["7\n"]);
+		}
+	});
+});
