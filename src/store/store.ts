@@ -152,6 +152,7 @@ async function linkOrCopyTree(source: string, target: string, signal: AbortSigna
 		if (signal.aborted) throw error;
 		await rm(target, { recursive: true, force: true });
 		await run("cp", ["-a", "--reflink=auto", source, target], { signal, timeoutMs: 30 * 60_000 });
+		await run("sync", ["--file-system", target], { signal, timeoutMs: 10 * 60_000 });
 	}
 }
 

@@ -46,7 +46,14 @@ export async function startTestServer(env: Readonly<Record<string, string>> = {}
 	const cli = (...args: string[]) =>
 		execute(process.execPath, [MAIN, ...args], { env: childEnv, timeout: START_TIMEOUT_MS, maxBuffer: 1 << 26 });
 
-	await cli("up", "--detach");
+	const destroy = async () => {
+		await cli("down");
+		await rm(dataDir, { recursive: true, force: true });
+	};
+	await cli("up", "--detach").catch(async (error) => {
+		await destroy();
+		throw error;
+	});
 	const exports = parseExports((await cli("env")).stdout);
 	const apiKey = exports.E2B_API_KEY ?? "";
 	const url = exports.E2B_API_URL ?? "";
@@ -68,10 +75,7 @@ export async function startTestServer(env: Readonly<Record<string, string>> = {}
 		start: async () => {
 			await cli("up", "--detach");
 		},
-		destroy: async () => {
-			await cli("down");
-			await rm(dataDir, { recursive: true, force: true });
-		},
+		destroy,
 	};
 }
 
