@@ -23,10 +23,19 @@ export interface TestServer {
 	status(): Promise<ServerStatus>;
 	/** Ends the server process without any chance to clean up. */
 	killHard(): Promise<void>;
-	/** Starts the server again on the same data directory. */
-	start(): Promise<void>;
+	/**
+	 * Starts the server again on the same data directory.
+	 * @param change another program or further settings, from this start on: an upgrade
+	 */
+	start(change?: ServerChange): Promise<void>;
 	/** `down`, and removes the data directory. */
 	destroy(): Promise<void>;
+}
+
+export interface ServerChange {
+	/** `src/cli/main.ts` of another checkout. */
+	readonly main?: string;
+	readonly env?: Readonly<Record<string, string>>;
 }
 
 export interface ServerStatus {
@@ -39,16 +48,18 @@ const execute = promisify(execFile);
 const MAIN = join(import.meta.dirname, "../../src/cli/main.ts");
 const START_TIMEOUT_MS = 900_000;
 
-export async function startTestServer(env: Readonly<Record<string, string>> = {}): Promise<TestServer> {
-	const dataDir = await mkdtemp(join(tmpdir(), "offshoot-test-"));
+/** @param options.dataDir an existing directory, which stays when the server is destroyed; a temporary one unless given */
+export async function startTestServer(options: { readonly dataDir?: string } = {}): Promise<TestServer> {
+	const dataDir = options.dataDir ?? (await mkdtemp(join(tmpdir(), "offshoot-test-")));
 	const port = await freePort();
-	const childEnv = { ...process.env, ...env, OFFSHOOT_DATA_DIR: dataDir, OFFSHOOT_PORT: String(port) };
+	let main = MAIN;
+	let childEnv: NodeJS.ProcessEnv = { ...process.env, OFFSHOOT_DATA_DIR: dataDir, OFFSHOOT_PORT: String(port) };
 	const cli = (...args: string[]) =>
-		execute(process.execPath, [MAIN, ...args], { env: childEnv, timeout: START_TIMEOUT_MS, maxBuffer: 1 << 26 });
+		execute(process.execPath, [main, ...args], { env: childEnv, timeout: START_TIMEOUT_MS, maxBuffer: 1 << 26 });
 
 	const destroy = async () => {
 		await cli("down");
-		await rm(dataDir, { recursive: true, force: true });
+		if (options.dataDir === undefined) await rm(dataDir, { recursive: true, force: true });
 	};
 	await cli("up", "--detach").catch(async (error) => {
 		await destroy();
@@ -72,7 +83,9 @@ export async function startTestServer(env: Readonly<Record<string, string>> = {}
 			process.kill(pid, "SIGKILL");
 			await processEnd(pid);
 		},
-		start: async () => {
+		start: async (change = {}) => {
+			main = change.main ?? main;
+			childEnv = { ...childEnv, ...change.env };
 			await cli("up", "--detach");
 		},
 		destroy,
