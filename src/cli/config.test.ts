@@ -12,10 +12,21 @@ describe("readConfig", () => {
 			bind: "127.0.0.1",
 			port: 4983,
 			domain: undefined,
+			allowCidrs: [],
 			logLevel: "info",
 			runscPath: undefined,
 			runscUrl: undefined,
 		});
+	});
+
+	test("the operator's ranges are a list of IPv4 CIDRs", () => {
+		expect(readConfig({ OFFSHOOT_ALLOW_CIDRS: "10.1.0.0/16, 192.168.7.9/32" }, root).allowCidrs).toEqual([
+			"10.1.0.0/16",
+			"192.168.7.9/32",
+		]);
+		for (const text of ["10.1.0.0", "10.1.0.0/33", "10.1.0.0/16/8", "fd00::/8", "10.1.0.0/16,"]) {
+			expect(() => readConfig({ OFFSHOOT_ALLOW_CIDRS: text }, root), text).toThrow("OFFSHOOT_ALLOW_CIDRS");
+		}
 	});
 
 	test("someone else than root caches at home", () => {

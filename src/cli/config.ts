@@ -19,6 +19,8 @@ export interface Config {
 	readonly port: number;
 	/** Base of the host names that clients build for sandboxes; the server's own address when undefined. */
 	readonly domain: string | undefined;
+	/** Closed ranges that sandboxes may reach all the same. A tenant's request opens none of them. */
+	readonly allowCidrs: readonly string[];
 	readonly logLevel: LogLevel;
 	/** The operator's own runsc. */
 	readonly runscPath: string | undefined;
@@ -38,6 +40,7 @@ export const SETTINGS: readonly Setting[] = [
 	{ name: "OFFSHOOT_PORT", fallback: "4983", meaning: "port of the API and of sandbox traffic" },
 	{ name: "OFFSHOOT_BIND", fallback: "127.0.0.1", meaning: "IP address to listen on" },
 	{ name: "OFFSHOOT_DOMAIN", fallback: "own address", meaning: "host[:port] under which clients reach sandboxes" },
+	{ name: "OFFSHOOT_ALLOW_CIDRS", fallback: "none", meaning: "private ranges that sandboxes may reach, comma-separated" },
 	{ name: "OFFSHOOT_CACHE_DIR", fallback: "/var/cache/offshoot", meaning: "Node, runsc and other things to obtain" },
 	{ name: "OFFSHOOT_RUNSC", fallback: "found or obtained", meaning: "the runsc binary to use" },
 	{ name: "OFFSHOOT_RUNSC_URL", fallback: "gVisor's bucket", meaning: "where to download a gVisor release" },
@@ -69,6 +72,12 @@ export function readConfig(env: NodeJS.ProcessEnv = process.env, user: User = cu
 		bind: read("OFFSHOOT_BIND", "127.0.0.1", parseAddress, "an IP address (0.0.0.0 listens on all)"),
 		port: read("OFFSHOOT_PORT", 4983, parsePort, "a port from 1 to 65535"),
 		domain: read<string | undefined>("OFFSHOOT_DOMAIN", undefined, parseDomain, "host or host:port in lower case"),
+		allowCidrs: read<readonly string[]>(
+			"OFFSHOOT_ALLOW_CIDRS",
+			[],
+			parseCidrs,
+			"a comma-separated list such as 10.1.0.0/16,192.168.7.9/32",
+		),
 		logLevel: read<LogLevel>("OFFSHOOT_LOG_LEVEL", "info", parseLogLevel, `one of ${LOG_LEVELS.join(", ")}`),
 		runscPath: read<string | undefined>("OFFSHOOT_RUNSC", undefined, resolve, "a path"),
 		runscUrl: read<string | undefined>("OFFSHOOT_RUNSC_URL", undefined, parseUrl, "an http or https URL"),
@@ -98,6 +107,16 @@ function parsePort(text: string): number | undefined {
 
 function parseDomain(text: string): string | undefined {
 	return HOST_AND_PORT.test(text) ? text : undefined;
+}
+
+function parseCidrs(text: string): readonly string[] | undefined {
+	const cidrs = text.split(",").map((part) => part.trim());
+	return cidrs.every(isCidr) ? cidrs : undefined;
+}
+
+function isCidr(text: string): boolean {
+	const [address = "", bits = "", ...rest] = text.split("/");
+	return rest.length === 0 && isIP(address) === 4 && /^\d{1,2}$/.test(bits) && Number(bits) <= 32;
 }
 
 function parseLogLevel(text: string): LogLevel | undefined {

@@ -80,7 +80,7 @@ async function compose(
 
 	const store = await openStore(config.dataDir);
 	const engines = await openEngines(engineDirectories(config.dataDir, runtimeDir), options.runsc);
-	const slots = await openSlots(instanceId, log, signal);
+	const slots = await openSlots(options, log, signal);
 	teardown.add("network slots", () => slots.close());
 	const records = await openRecords(join(runtimeDir, "containers"));
 	await progress.step("Sandboxes of an earlier run", () => adopt({ engines, slots, records, log }, signal));
@@ -125,9 +125,12 @@ async function listen({ config }: ServerOptions, control: Control, log: Logger, 
 	teardown.add("listener", () => door.close());
 }
 
-async function openSlots(instanceId: string, log: Logger, signal: AbortSignal): Promise<SlotPool> {
+async function openSlots({ config, instanceId }: ServerOptions, log: Logger, signal: AbortSignal): Promise<SlotPool> {
 	const addressRange = await claimAddressRange(instanceId, signal);
-	return createSlotPool({ instanceId, addressRange, ahead: SLOTS_AHEAD, max: SLOTS_MAX, operatorAllowCidrs: [], log }, signal);
+	return createSlotPool(
+		{ instanceId, addressRange, ahead: SLOTS_AHEAD, max: SLOTS_MAX, operatorAllowCidrs: config.allowCidrs, log },
+		signal,
+	);
 }
 
 type NodeParts = Omit<ConstructorParameters<typeof LocalNode>[0], "nodeId" | "caBundle" | "cpuFeatures">;
