@@ -3,10 +3,11 @@
  * keep-alive stays off: its probes would declare a connection dead that only stalls.
  */
 import { Agent, type AgentOptions } from "node:http";
-import { connect, type NetConnectOpts, type Socket } from "node:net";
+import { connect, type Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import { connect as connectTls } from "node:tls";
+import { dialLoopback } from "./loopback.ts";
 
 /** A program in the guest often opens its port a moment after the client was told about it. Pauses between tries, ms. */
 const BACK_OFF_MS = [100, 200, 300, 400];
@@ -25,19 +26,31 @@ export interface GuestEndpoint {
 }
 
 /**
- * Connects to a port of a guest; tries again while nothing listens there.
+ * Connects to a port of a guest, on its network interface or else on its loopback interface; tries again while nothing
+ * listens on either.
  * @throws the last connection error, or the reason of `signal`
  */
 export async function dialGuest(endpoint: GuestEndpoint, signal: AbortSignal): Promise<Socket> {
 	for (const pause of BACK_OFF_MS) {
 		try {
-			return await dialOnce(endpoint, signal);
+			return await dialEither(endpoint, signal);
 		} catch (error) {
 			if (!isNotListening(error)) throw error;
 		}
 		await sleep(pause, undefined, { signal });
 	}
-	return dialOnce(endpoint, signal);
+	return dialEither(endpoint, signal);
+}
+
+async function dialEither(endpoint: GuestEndpoint, signal: AbortSignal): Promise<Socket> {
+	try {
+		return await dialOnce(endpoint, signal);
+	} catch (error) {
+		if (!isNotListening(error)) throw error;
+		const plain = await dialLoopback(endpoint, signal);
+		if (plain === undefined) throw error;
+		return endpoint.tls === true ? secured(plain, signal) : plain;
+	}
 }
 
 function isNotListening(error: unknown): boolean {
@@ -45,10 +58,19 @@ function isNotListening(error: unknown): boolean {
 }
 
 function dialOnce({ tls = false, ...endpoint }: GuestEndpoint, signal: AbortSignal): Promise<Socket> {
-	const options: NetConnectOpts = { ...endpoint, noDelay: true };
+	const options = { ...endpoint, noDelay: true };
+	if (tls) return opened(signal, () => connectTls({ ...options, rejectUnauthorized: false }), "secureConnect");
+	return opened(signal, () => connect(options), "connect");
+}
+
+function secured(socket: Socket, signal: AbortSignal): Promise<Socket> {
+	return opened(signal, () => connectTls({ socket, rejectUnauthorized: false }), "secureConnect");
+}
+
+function opened(signal: AbortSignal, open: () => Socket, ready: "connect" | "secureConnect"): Promise<Socket> {
 	return new Promise((resolve, reject) => {
 		signal.throwIfAborted();
-		const socket = tls ? connectTls({ ...options, rejectUnauthorized: false }) : connect(options);
+		const socket = open();
 		const abort = () => socket.destroy(new Error("the connection attempt was given up", { cause: signal.reason }));
 		const settle = () => {
 			signal.removeEventListener("abort", abort);
@@ -62,7 +84,7 @@ function dialOnce({ tls = false, ...endpoint }: GuestEndpoint, signal: AbortSign
 			settle();
 			reject(error);
 		});
-		socket.once(tls ? "secureConnect" : "connect", () => {
+		socket.once(ready, () => {
 			settle();
 			resolve(socket);
 		});

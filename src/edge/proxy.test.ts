@@ -1,9 +1,10 @@
 import { once } from "node:events";
 import { request } from "node:http";
 import { createServer as createTlsServer } from "node:https";
-import type { AddressInfo } from "node:net";
+import { type AddressInfo, connect } from "node:net";
 import { text } from "node:stream/consumers";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { CONTROL_PORT } from "../protocol/index.ts";
 import {
 	type FakeGuest,
 	type OpenEdge,
@@ -297,4 +298,24 @@ test("requests that name no sandbox are the API's", async () => {
 	}
 	const upgrade = await rawRequest(edge.port, "GET /x HTTP/1.1", "Host: a", "Connection: Upgrade, close", "Upgrade: websocket");
 	expect(upgrade).toContain("x-room: api");
+});
+
+test("a server on the guest's loopback interface is reached through its agent, where that agrees", async () => {
+	await using web = await openGuest((req, res) => req.pipe(res.writeHead(200, { "x-host": String(req.headers.host) })));
+	const address = ownAddress();
+	await using agent = await openGuest(() => {}, address, CONTROL_PORT);
+	agent.server.on("connect", (req, client) => {
+		if (req.url !== `localhost:${web.port}`) {
+			client.end("HTTP/1.1 403 Forbidden\r\n\r\n");
+			return;
+		}
+		client.write("HTTP/1.1 200 OK\r\n\r\n");
+		const target = connect(web.port, "127.0.0.1");
+		client.pipe(target).pipe(client);
+	});
+	edge.control.run("iloop", { address });
+	const send = (port: number) => fetch(edge.url, { method: "POST", body: "y".repeat(200_000), headers: routing("iloop", port) });
+	const answer = await send(web.port);
+	expect([answer.status, (await answer.text()).length]).toEqual([200, 200_000]);
+	expect((await send(49998)).status).toBe(502);
 });

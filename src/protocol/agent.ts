@@ -12,6 +12,15 @@ export const CONTROL_PROTOCOL = 1;
 export const AGENT_PORT = 49983;
 export const CONTROL_PORT = 49982;
 export const INTERPRETER_PORT = 49999;
+/** Where the interpreter takes notices from the agent; on the loopback interface only. */
+export const INTERPRETER_NOTICE_PORT = 49998;
+
+/**
+ * `CONNECT localhost:<port>` on the control port reaches a server that listens on the guest's loopback interface only.
+ * Answer: 200 and the connection; else 403 (a port of Offshoot itself), 502 (nothing listens there either), 503 (not
+ * initialised). Agents of older artifacts close the connection.
+ */
+export const LOOPBACK_HOST = "localhost";
 
 /** The guest sees the same two addresses in every sandbox; the host translates. */
 export const GUEST_ADDRESS = "169.254.0.21";

@@ -9,6 +9,7 @@ import { headerOf } from "../files/request.ts";
 import { readBody, sendError } from "../http.ts";
 import { log } from "../log.ts";
 import { compactMemory } from "../memory.ts";
+import { relayLoopback } from "../ports/loopback.ts";
 import type { Session } from "../session.ts";
 import type { Initialiser } from "./initialise.ts";
 import { parseInit } from "./message.ts";
@@ -63,12 +64,14 @@ export function createControlServer({ session, initialiser, peer }: ControlParts
 		response.writeHead(204, { "Server-Timing": `init;dur=${duration}` }).end();
 	};
 
-	return createServer((request, response) => {
+	const server = createServer((request, response) => {
 		handle(request, response).catch((error: unknown) => {
 			log("control call failed", error);
 			sendError(response, error instanceof HttpError ? error.status : 500, messageOf(error));
 		});
 	});
+	relayLoopback(server, (request) => isPeer(request, peer) && session.identity !== undefined);
+	return server;
 }
 
 function isPeer(request: IncomingMessage, peer: string): boolean {

@@ -1,0 +1,48 @@
+/**
+ * Reaches a server that listens on a guest's loopback interface only, through the guest's agent. The request for it is
+ * the edge's own and goes to the control port, where no client can send one.
+ */
+import { request } from "node:http";
+import { connect, type Socket } from "node:net";
+import { CONTROL_PORT, LOOPBACK_HOST } from "../protocol/index.ts";
+
+export interface LoopbackEndpoint {
+	/** Address of the guest. */
+	readonly host: string;
+	readonly port: number;
+	readonly allowHalfOpen?: boolean;
+}
+
+/** Undefined when nothing listens there, or the agent cannot say. @throws the reason of `signal` */
+export function dialLoopback({ host, port, ...options }: LoopbackEndpoint, signal: AbortSignal): Promise<Socket | undefined> {
+	return new Promise((resolve, reject) => {
+		signal.throwIfAborted();
+		// It becomes the connection to the guest's server: never one from a pool.
+		const socket = connect({ ...options, host, port: CONTROL_PORT, noDelay: true });
+		const call = request({ createConnection: () => socket, method: "CONNECT", path: `${LOOPBACK_HOST}:${port}` });
+		const abort = () => {
+			socket.destroy();
+			reject(signal.reason);
+		};
+		const settle = (outcome: () => void) => {
+			signal.removeEventListener("abort", abort);
+			outcome();
+		};
+		const refused = () =>
+			settle(() => {
+				socket.destroy();
+				resolve(undefined);
+			});
+		signal.addEventListener("abort", abort, { once: true });
+		call.once("connect", (response, _socket, head) => {
+			if (response.statusCode !== 200 || signal.aborted) return refused();
+			// Stays for good: an error between this and the next owner's listener must not end the process.
+			socket.on("error", () => {});
+			if (head.length > 0) socket.unshift(head);
+			settle(() => resolve(socket));
+		});
+		call.once("response", refused);
+		call.on("error", refused);
+		call.end();
+	});
+}
