@@ -1,4 +1,5 @@
 /** Query parameters that clients encode in ways of their own. */
+import type { IncomingHttpHeaders } from "node:http";
 import { OffshootError } from "../protocol/index.ts";
 
 type Repeatable = string | readonly string[] | undefined;
@@ -44,4 +45,10 @@ export function timeOf(value: string | undefined, field: string): Date | undefin
 		throw new OffshootError("invalid_request", `validation error: ${field} must be a time as 2026-01-31T12:00:00Z`);
 	}
 	return time;
+}
+
+/** The key under which a request may be repeated; its form is control's to check. */
+export function idempotencyKeyOf(headers: IncomingHttpHeaders): string | undefined {
+	const value = headers["idempotency-key"];
+	return typeof value === "string" ? value : value?.join();
 }

@@ -4,12 +4,12 @@
  */
 import type { Fleet, SandboxRecord } from "../fleet/index.ts";
 import type { ArtifactFacts, NodeClient } from "../node/index.ts";
-import { OffshootError } from "../protocol/index.ts";
+import { newBuildId, newSandboxId, OffshootError } from "../protocol/index.ts";
 import { admit } from "./admission.ts";
 import { Chores } from "./chores.ts";
 import { type Clock, sleep, systemClock } from "./clock.ts";
 import type { Core, Gone, Limits } from "./core.ts";
-import { createSandbox } from "./create.ts";
+import { createdSandbox, createSandbox } from "./create.ts";
 import { decide, NEVER_ABORTED } from "./decide.ts";
 import { Expiry } from "./expiry.ts";
 import { fork } from "./fork.ts";
@@ -21,7 +21,8 @@ import { Operations } from "./operations.ts";
 import { connect, pause, resume } from "./pause.ts";
 import { Quota } from "./quota.ts";
 import { reconcile } from "./reconcile.ts";
-import { createSnapshot } from "./snapshot.ts";
+import { Repeats } from "./repeat.ts";
+import { createdSnapshot, createSnapshot } from "./snapshot.ts";
 import { visibleState } from "./table.ts";
 import { deleteTemplate, type PublishedTemplate, registerTemplate, templateAlias } from "./templates.ts";
 import { refresh, setTimeoutOf } from "./timeouts.ts";
@@ -59,6 +60,8 @@ const DEFAULT_LIMITS: Limits = { maxTimeoutSeconds: 24 * 3600, maxConcurrent: 10
 const DRAIN_MS = 30_000;
 /** Rows of ended sandboxes are kept so long for their reason to be looked up. */
 const KEEP_ENDED_MS = 7 * 24 * 3600 * 1000;
+/** An idempotency key stands for its first request so long; shorter than the rows it refers to are kept. */
+const KEEP_REQUESTS_MS = 24 * 3600 * 1000;
 const PRUNE_EVERY_MS = 3600 * 1000;
 
 /** Reads the fleet; call `start` before anything else. */
@@ -122,6 +125,7 @@ export async function createControl(options: ControlOptions): Promise<Control & 
 /** The part of Control that serves requests. */
 function requests(core: Core): Omit<Control, "onGone"> {
 	const { fleet, ledger } = core;
+	const repeats = new Repeats(core);
 	return {
 		authenticate: async (apiKey) => {
 			const key = await fleet.keys.find(apiKey);
@@ -129,7 +133,15 @@ function requests(core: Core): Omit<Control, "onGone"> {
 			await fleet.keys.touch(key, new Date(core.clock.now()));
 			return fleet.teams.get(key.teamId);
 		},
-		createSandbox: async (team, request, signal) => viewSandbox(fleet, await createSandbox(core, team, request, signal)),
+		createSandbox: async (team, request, signal, idempotencyKey) => {
+			const record = await repeats.once(team, idempotencyKey, {
+				asked: { create: request },
+				newId: newSandboxId,
+				run: (id) => createSandbox(core, team, request, id, signal),
+				find: (id) => createdSandbox(core, id),
+			});
+			return viewSandbox(fleet, record);
+		},
 		getSandbox: async (team, id) => {
 			const go = (record: SandboxRecord) => viewSandbox(fleet, record);
 			return decide(core, "get", () => ledger.owned(team, id), { go }, NEVER_ABORTED);
@@ -145,8 +157,14 @@ function requests(core: Core): Omit<Control, "onGone"> {
 		setTimeout: (team, id, timeout) => setTimeoutOf(core, team, id, timeout),
 		refreshSandbox: (team, id, duration) => refresh(core, team, id, duration),
 		forkSandbox: (team, id, count, timeout, signal) => fork(core, team, id, { count, timeout, signal }),
-		createSnapshot: async (team, id, request, signal) => {
-			const [view] = await viewSnapshots(fleet, [await createSnapshot(core, team, id, request, signal)]);
+		createSnapshot: async (team, id, request, signal, idempotencyKey) => {
+			const record = await repeats.once(team, idempotencyKey, {
+				asked: { snapshot: id, ...request },
+				newId: newBuildId,
+				run: (artifactId) => createSnapshot(core, team, id, request, artifactId, signal),
+				find: (artifactId) => createdSnapshot(core, request, artifactId),
+			});
+			const [view] = await viewSnapshots(fleet, [record]);
 			if (!view) throw new Error("a snapshot has a view");
 			return view;
 		},
@@ -192,6 +210,7 @@ async function drained(core: Core): Promise<void> {
 async function pruneNowAndThen(core: Core): Promise<void> {
 	while (!core.lifetime.aborted) {
 		await core.fleet.sandboxes.prune(new Date(core.clock.now() - KEEP_ENDED_MS));
+		await core.fleet.requests.prune(new Date(core.clock.now() - KEEP_REQUESTS_MS));
 		await sleep(core.clock, PRUNE_EVERY_MS, core.lifetime).catch(() => undefined);
 	}
 }

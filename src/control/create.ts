@@ -4,7 +4,7 @@
  */
 import { randomUUID } from "node:crypto";
 import type { BuildRecord, NetworkRecord, SandboxRecord, TemplateRecord } from "../fleet/index.ts";
-import { newAccessToken, newSandboxId, OffshootError, parseTemplateRef } from "../protocol/index.ts";
+import { newAccessToken, OffshootError, parseTemplateRef } from "../protocol/index.ts";
 import { type Core, now, orderKey, removeContainer } from "./core.ts";
 import { assertNetwork, toEgress } from "./network.ts";
 import type { Operation } from "./operations.ts";
@@ -12,11 +12,15 @@ import { resolveBuild } from "./resolve.ts";
 import { assertTimeout, endAfter } from "./timeouts.ts";
 import type { CreateSandboxRequest, NetworkOptions, Team } from "./types.ts";
 
-/** @throws OffshootError invalid_request, not_found, forbidden, too_many, and what the node refuses */
+/**
+ * @param sandboxId new, and known to nobody yet
+ * @throws OffshootError invalid_request, not_found, forbidden, too_many, and what the node refuses
+ */
 export async function createSandbox(
 	core: Core,
 	team: Team,
 	request: CreateSandboxRequest,
+	sandboxId: string,
 	signal: AbortSignal,
 ): Promise<SandboxRecord> {
 	core.assertOpen();
@@ -24,7 +28,7 @@ export async function createSandbox(
 	assertNetwork(request.network ?? {}, request.secure);
 	const ref = parseTemplateRef(request.templateRef, "templateID");
 	const { template, build } = await resolveBuild(core.fleet, team, ref);
-	return launch(core, draft(core, team, request, template, build), build.id, signal);
+	return launch(core, { ...draft(core, team, request, template, build), id: sandboxId }, build.id, signal);
 }
 
 /**
@@ -92,10 +96,9 @@ function draft(
 	request: CreateSandboxRequest,
 	template: TemplateRecord,
 	build: BuildRecord,
-): SandboxRecord {
+): Omit<SandboxRecord, "id"> {
 	const createdAt = now(core);
 	return {
-		id: newSandboxId(),
 		teamId: team.id,
 		templateId: template.id,
 		artifactId: build.id,
@@ -146,4 +149,10 @@ function copyNetwork(network: NetworkOptions): NetworkRecord {
 		...(maskRequestHost !== undefined && { maskRequestHost }),
 		...(httpsPorts && { httpsPorts }),
 	};
+}
+
+/** The sandbox that a create has made, alive or not; "unsettled" while it is still being started or undone. */
+export async function createdSandbox(core: Core, sandboxId: string): Promise<SandboxRecord | "unsettled" | undefined> {
+	const record = await core.fleet.sandboxes.get(sandboxId);
+	return record?.state === "starting" ? "unsettled" : record;
 }

@@ -6,7 +6,7 @@
 import { randomUUID } from "node:crypto";
 import type { SandboxRecord } from "../fleet/index.ts";
 import type { ArtifactFacts } from "../node/index.ts";
-import { newSandboxId, OffshootError } from "../protocol/index.ts";
+import { newBuildId, newSandboxId, OffshootError } from "../protocol/index.ts";
 import { type Core, deleteArtifact, now, unlessKilled } from "./core.ts";
 import { launch, newTokens } from "./create.ts";
 import { decide } from "./decide.ts";
@@ -60,7 +60,7 @@ function captureForForks(core: Core, team: Team, sandboxId: string, signal: Abor
 		{
 			go: (record) =>
 				core.operations.begin(record.id, "snapshotting", (operation) =>
-					capture(core, operation, record, { envs: record.envs, signal, commit }),
+					capture(core, operation, record, { artifactId: newBuildId(), envs: record.envs, signal, commit }),
 				),
 		},
 		signal,

@@ -117,6 +117,7 @@ async function adopt(core: Core, record: SandboxRecord, container: NodeSandbox):
 			address: container.address,
 		}),
 	);
+	if (record.pendingArtifactId) await deleteArtifact(core, record.pendingArtifactId);
 }
 
 function findContainer(containers: readonly NodeSandbox[], record: SandboxRecord): NodeSandbox | undefined {

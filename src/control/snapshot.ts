@@ -6,7 +6,6 @@ import type { Repositories, SandboxRecord, SnapshotRecord, TemplateRecord } from
 import type { ArtifactFacts } from "../node/index.ts";
 import {
 	DEFAULT_TAG,
-	newBuildId,
 	newTemplateId,
 	OffshootError,
 	parseTemplateRef,
@@ -25,6 +24,7 @@ export async function createSnapshot(
 	team: Team,
 	sandboxId: string,
 	request: CreateSnapshotRequest,
+	artifactId: string,
 	signal: AbortSignal,
 ): Promise<SnapshotRecord> {
 	core.assertOpen();
@@ -37,6 +37,7 @@ export async function createSnapshot(
 			go: (record) =>
 				core.operations.begin(record.id, "snapshotting", (operation) =>
 					capture(core, operation, record, {
+						artifactId,
 						envs: request.inheritEnv ? record.envs : {},
 						signal,
 						commit: (source, facts) => recordSnapshot(core, team, name, source, facts),
@@ -48,6 +49,8 @@ export async function createSnapshot(
 }
 
 export interface Capture<T> {
+	/** Id of the artifact to make: a new one. */
+	readonly artifactId: string;
 	/** Global environment to keep with the image. */
 	readonly envs: Readonly<Record<string, string>>;
 	readonly signal: AbortSignal;
@@ -57,7 +60,7 @@ export interface Capture<T> {
 
 /** Captures a running sandbox. Whatever fails, the source runs on and the artifact goes. */
 export async function capture<T>(core: Core, operation: Operation, record: SandboxRecord, what: Capture<T>): Promise<T> {
-	const artifactId = newBuildId();
+	const { artifactId } = what;
 	const source = await core.ledger.move(record, {
 		state: "snapshotting",
 		operationId: operation.id,
@@ -106,6 +109,19 @@ async function recordSnapshot(
 	core.ledger.accept(running);
 	core.log.info({ sandboxId: source.id, artifactId: facts.artifactId, pauseMs: facts.pauseMs }, "snapshot taken");
 	return snapshot;
+}
+
+/** The snapshot that a request has made, deleted or not; "unsettled" while its capture may still be finished or undone. */
+export async function createdSnapshot(
+	core: Core,
+	request: CreateSnapshotRequest,
+	artifactId: string,
+): Promise<SnapshotRecord | "unsettled" | undefined> {
+	const build = await core.fleet.builds.get(artifactId);
+	const tag = request.name === undefined ? DEFAULT_TAG : (parseTemplateRef(request.name, "name").tag ?? DEFAULT_TAG);
+	if (build?.templateId !== undefined) return { tag, templateId: build.templateId, build };
+	const pending = [...core.ledger.all()].some((record) => record.pendingArtifactId === artifactId);
+	return pending ? "unsettled" : undefined;
 }
 
 /** A name that is ours already gets another build; anything else is a new template. */

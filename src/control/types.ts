@@ -142,7 +142,8 @@ export interface Control {
 	/** Team of an API key; undefined for an unknown or revoked one. */
 	authenticate(apiKey: string): Promise<Team | undefined>;
 
-	createSandbox(team: Team, request: CreateSandboxRequest, signal: AbortSignal): Promise<SandboxView>;
+	/** @param idempotencyKey a repetition of the same request under it gets the first one's sandbox, kept for 24 h */
+	createSandbox(team: Team, request: CreateSandboxRequest, signal: AbortSignal, idempotencyKey?: string): Promise<SandboxView>;
 	getSandbox(team: Team, sandboxId: string): Promise<SandboxView>;
 	listSandboxes(team: Team, query: ListSandboxesQuery): Promise<Page<SandboxView> & { readonly totalRunning: number }>;
 	/** @param timeout seconds from now; extends the end only */
@@ -163,7 +164,14 @@ export interface Control {
 	refreshSandbox(team: Team, sandboxId: string, duration: number): Promise<void>;
 	forkSandbox(team: Team, sandboxId: string, count: number, timeout: number, signal: AbortSignal): Promise<readonly ForkResult[]>;
 
-	createSnapshot(team: Team, sandboxId: string, request: CreateSnapshotRequest, signal: AbortSignal): Promise<SnapshotView>;
+	/** @param idempotencyKey as for createSandbox */
+	createSnapshot(
+		team: Team,
+		sandboxId: string,
+		request: CreateSnapshotRequest,
+		signal: AbortSignal,
+		idempotencyKey?: string,
+	): Promise<SnapshotView>;
 	listSnapshots(team: Team, query: ListSnapshotsQuery): Promise<Page<SnapshotView>>;
 	/** Deletes a template or snapshot, whole. @throws OffshootError not_found, invalid_request when in use */
 	deleteTemplate(team: Team, templateRef: string, signal: AbortSignal): Promise<void>;

@@ -11,6 +11,7 @@ import { NodeSqliteDialect } from "./dialect.ts";
 import { KeyRepository } from "./keys.ts";
 import { migrations } from "./migrations/index.ts";
 import type { TeamRecord } from "./records.ts";
+import { RequestRepository } from "./requests.ts";
 import { SandboxRepository } from "./sandboxes.ts";
 import type { Schema } from "./schema.ts";
 import { TeamRepository } from "./teams.ts";
@@ -22,6 +23,7 @@ export interface Repositories {
 	readonly templates: TemplateRepository;
 	readonly builds: BuildRepository;
 	readonly sandboxes: SandboxRepository;
+	readonly requests: RequestRepository;
 }
 
 export interface Fleet extends Repositories {
@@ -72,5 +74,6 @@ function repositoriesOf(db: Kysely<Schema>): Repositories {
 		templates: new TemplateRepository(db),
 		builds: new BuildRepository(db),
 		sandboxes: new SandboxRepository(db),
+		requests: new RequestRepository(db),
 	};
 }

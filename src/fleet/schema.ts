@@ -34,6 +34,8 @@ export interface TemplatesTable {
 	created_at: string;
 	updated_at: string;
 	deleted_at: string | null;
+	spawn_count: number;
+	last_spawned_at: string | null;
 }
 
 export interface AliasesTable {
@@ -111,6 +113,28 @@ export interface SandboxMetadataTable {
 	value: string;
 }
 
+/** Requests that carried an idempotency key. */
+export interface RepeatableRequestsTable {
+	team_id: string;
+	key: string;
+	/** sha256 of what was asked for. */
+	fingerprint: string;
+	/** What the request makes if it succeeds: a sandbox's id or a build's. */
+	result_id: string;
+	created_at: string;
+}
+
+export interface SandboxLogsTable {
+	sandbox_id: string;
+	/** Grows with every entry of the sandbox. */
+	seq: number;
+	/** ms since the epoch */
+	at_ms: number;
+	level: string;
+	logger: string;
+	message: string;
+}
+
 export interface Schema {
 	teams: TeamsTable;
 	api_keys: ApiKeysTable;
@@ -120,4 +144,6 @@ export interface Schema {
 	tags: TagsTable;
 	sandboxes: SandboxesTable;
 	sandbox_metadata: SandboxMetadataTable;
+	repeatable_requests: RepeatableRequestsTable;
+	sandbox_logs: SandboxLogsTable;
 }

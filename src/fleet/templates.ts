@@ -31,6 +31,8 @@ export class TemplateRepository {
 				created_at: writeTime(template.createdAt),
 				updated_at: writeTime(template.createdAt),
 				deleted_at: null,
+				spawn_count: 0,
+				last_spawned_at: null,
 			})
 			.execute();
 	}

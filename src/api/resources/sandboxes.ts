@@ -4,7 +4,7 @@ import { type Static, Type } from "typebox";
 import type { CreateSandboxRequest, SandboxState, SandboxView, Team } from "../../control/index.ts";
 import { OffshootError, parseSandboxId } from "../../protocol/index.ts";
 import { type ApiContext, type App, teamOf } from "../app.ts";
-import { listOf, metadataOf, timeOf } from "../queries.ts";
+import { idempotencyKeyOf, listOf, metadataOf, timeOf } from "../queries.ts";
 import {
 	answers,
 	ListedSandbox,
@@ -30,13 +30,13 @@ export function sandboxRoutes(app: App, { control, domain, signal }: ApiContext)
 
 	app.post("/v2/sandboxes", { schema: { ...createSchema, summary: "Create a sandbox" } }, async (request, reply) => {
 		const wanted = createRequest(request.body, { timeout: DEFAULT_TIMEOUT_SECONDS, secure: true });
-		const view = await control.createSandbox(teamOf(request), wanted, signal);
+		const view = await control.createSandbox(teamOf(request), wanted, signal, idempotencyKeyOf(request.headers));
 		return reply.code(201).send(sandbox(view, domain));
 	});
 
 	app.post("/sandboxes", { schema: { ...createSchema, summary: "Create a sandbox (first API)" } }, async (request, reply) => {
 		const wanted = createRequest(request.body, { timeout: V1_DEFAULT_TIMEOUT_SECONDS, secure: request.body.secure ?? false });
-		const view = await control.createSandbox(teamOf(request), wanted, signal);
+		const view = await control.createSandbox(teamOf(request), wanted, signal, idempotencyKeyOf(request.headers));
 		return reply.code(201).send(sandbox(view, domain));
 	});
 

@@ -2,6 +2,7 @@
 import { Type } from "typebox";
 import { parseSandboxId } from "../../protocol/index.ts";
 import { type ApiContext, type App, teamOf } from "../app.ts";
+import { idempotencyKeyOf } from "../queries.ts";
 import { answers, ForkResult, SandboxPath, Seconds, Snapshot, SnapshotsQuery } from "../schemas.ts";
 import { assertWithMemory } from "../unavailable.ts";
 import { forkResult, snapshot } from "../views.ts";
@@ -39,7 +40,13 @@ export function snapshotRoutes(app: App, { control, domain, signal }: ApiContext
 			const { name, memory, inheritEnv } = request.body;
 			assertWithMemory(memory);
 			const id = parseSandboxId(request.params.sandboxID);
-			const view = await control.createSnapshot(teamOf(request), id, { name, inheritEnv }, signal);
+			const view = await control.createSnapshot(
+				teamOf(request),
+				id,
+				{ name, inheritEnv },
+				signal,
+				idempotencyKeyOf(request.headers),
+			);
 			return reply.code(201).send(snapshot(view));
 		},
 	);
