@@ -1,11 +1,12 @@
 """Configures and runs ipykernel."""
 
 import zmq
+from ipykernel import kernelapp
 from ipykernel.ipkernel import IPythonKernel
 from ipykernel.kernelapp import IPKernelApp
 from traitlets.config import Config
 
-from . import formats, images, reseed
+from . import formats, images, output, reseed
 
 
 class OffshootKernel(IPythonKernel):
@@ -26,6 +27,7 @@ class OffshootKernelApp(IPKernelApp):
     def init_iopub(self, context):
         # With the default limit of 1000 messages a burst of output loses messages, even the one that ends the execution.
         context.setsockopt(zmq.SNDHWM, 0)
+        kernelapp.IOPubThread = output.FileOutputThread
         super().init_iopub(context)
 
 
