@@ -3,20 +3,19 @@
  * sandbox, where all of `src` is one bundle `main.js` with `node-kernel.js` and `python/` next to it.
  */
 
-import { fileURLToPath } from "node:url";
+import { dirname, join } from "node:path";
 
-const IN_CHECKOUT = import.meta.url.endsWith(".ts");
+const IN_CHECKOUT = import.meta.filename?.endsWith(".ts");
+
+/** A bundle in the older module format has no `import.meta`; there the program is the only file. */
+const HERE = import.meta.dirname ?? dirname(process.argv[1] ?? "");
 
 /** Entry of the JavaScript kernel's process. */
 export function nodeKernelEntry(): string {
-	return process.env.OFFSHOOT_NODE_KERNEL ?? beside(IN_CHECKOUT ? "./node-kernel/main.ts" : "./node-kernel.js");
+	return process.env.OFFSHOOT_NODE_KERNEL ?? join(HERE, IN_CHECKOUT ? "node-kernel/main.ts" : "node-kernel.js");
 }
 
 /** Entry of the Python kernel's process. */
 export function pythonKernelEntry(): string {
-	return process.env.OFFSHOOT_PYTHON_KERNEL ?? beside(IN_CHECKOUT ? "../python/launch.py" : "./python/launch.py");
-}
-
-function beside(path: string): string {
-	return fileURLToPath(new URL(path, import.meta.url));
+	return process.env.OFFSHOOT_PYTHON_KERNEL ?? join(HERE, IN_CHECKOUT ? "../python/launch.py" : "python/launch.py");
 }

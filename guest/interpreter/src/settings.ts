@@ -1,6 +1,6 @@
 /** Settings of the interpreter, read from the environment once at start. */
 
-import { AGENT_PORT, INTERPRETER_PORT } from "../../../src/protocol/agent.ts";
+import { AGENT_PORT, INTERPRETER_NOTICE_PORT, INTERPRETER_PORT } from "../../../src/protocol/agent.ts";
 
 export interface Settings {
 	readonly host: string;
@@ -20,9 +20,6 @@ export interface Settings {
 	readonly kernelEnvironment: Readonly<Record<string, string>>;
 }
 
-/** Port of the loopback server when the environment names none. */
-export const INTERNAL_PORT = 49998;
-
 type Variables = Readonly<Record<string, string | undefined>>;
 
 /** Reads the settings; throws an Error that names the variable it cannot read. */
@@ -30,7 +27,7 @@ export function readSettings(variables: Variables): Settings {
 	return {
 		host: variables.OFFSHOOT_INTERPRETER_HOST ?? "0.0.0.0",
 		port: readPort(variables, "OFFSHOOT_INTERPRETER_PORT", INTERPRETER_PORT),
-		internalPort: readPort(variables, "OFFSHOOT_INTERPRETER_INTERNAL_PORT", INTERNAL_PORT),
+		internalPort: readPort(variables, "OFFSHOOT_INTERPRETER_INTERNAL_PORT", INTERPRETER_NOTICE_PORT),
 		agentPort: readPort(variables, "OFFSHOOT_AGENT_PORT", AGENT_PORT),
 		python: variables.OFFSHOOT_PYTHON ?? "python3",
 		nodeCommand: readCommand(variables, "OFFSHOOT_NODE_COMMAND", [process.execPath]),
@@ -40,12 +37,19 @@ export function readSettings(variables: Variables): Settings {
 	};
 }
 
+/** What every kernel can rely on, whatever starts the interpreter. */
+const KERNEL_DEFAULTS = {
+	HOME: "/root",
+	PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+	LANG: "C.UTF-8",
+};
+
 /** What the kernels inherit: everything but the settings of Offshoot itself. */
 export function kernelEnvironment(variables: Variables): Record<string, string> {
 	const kept = Object.entries(variables).filter(
 		(entry): entry is [string, string] => entry[1] !== undefined && !entry[0].startsWith("OFFSHOOT_"),
 	);
-	return Object.fromEntries(kept);
+	return { ...KERNEL_DEFAULTS, ...Object.fromEntries(kept) };
 }
 
 function readPort(variables: Variables, name: string, fallback: number): number {

@@ -3,7 +3,6 @@
  * replaced; an execution always ends, with an error event if its kernel went away.
  */
 
-import { createHash } from "node:crypto";
 import type { Emit, ErrorEvent } from "../events.ts";
 import { type Kernel, KernelGone, KernelUnavailable, type LaunchKernel } from "../kernels/kernel.ts";
 import { KernelEnvironment, type Variables } from "./environment.ts";
@@ -88,8 +87,9 @@ export class Context {
 	/** Gives the kernel's random generators a seed of its own made from `entropy`. */
 	async reseed(entropy: Buffer): Promise<void> {
 		const session = await this.#session?.catch(() => undefined);
-		const seed = createHash("sha256").update(entropy).update(this.id).digest();
-		await session?.kernel.reseed(seed).catch(ignoreGone);
+		const id = Buffer.from(this.id);
+		const seed = entropy.map((byte, index) => byte ^ (id[index] ?? 0));
+		await session?.kernel.reseed(Buffer.from(seed)).catch(ignoreGone);
 	}
 
 	/** Ends the kernel for good. */

@@ -1,8 +1,8 @@
 /** All contexts of the sandbox: the default one of each language and those that clients made. */
 
-import { randomUUID } from "node:crypto";
 import type { KernelCatalog } from "../kernels/catalog.ts";
 import { KernelUnavailable } from "../kernels/kernel.ts";
+import { randomUUID } from "../random.ts";
 import { Context } from "./context.ts";
 import type { Variables } from "./environment.ts";
 

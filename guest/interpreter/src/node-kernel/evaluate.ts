@@ -5,6 +5,7 @@
 
 import type { Runtime } from "node:inspector";
 import { Session } from "node:inspector/promises";
+import { dirname } from "node:path";
 import { inspect } from "node:util";
 import { Script } from "node:vm";
 import type { ErrorEvent, ResultEvent } from "../events.ts";
@@ -14,6 +15,9 @@ import { withoutTypes } from "./types.ts";
 
 const HOLD = Symbol.for("offshoot.hold");
 const OBJECTS = "cell";
+
+/** How frames of this program show in a stack. */
+const PROGRAM = dirname(process.argv[1] ?? "");
 
 export const INTERRUPTED: ErrorEvent = { type: "error", name: "Interrupted", value: "Execution was interrupted", traceback: "" };
 
@@ -112,6 +116,6 @@ function describeError(error: unknown, place: Place | undefined): ErrorEvent {
 /** The stack without the frames of this program. */
 function userFrames(stack: string): string {
 	const lines = stack.split("\n");
-	const end = lines.findIndex((line) => /^\s+at .*(node:inspector|node-kernel)/.test(line));
+	const end = lines.findIndex((line) => /^\s+at /.test(line) && (line.includes("node:inspector") || line.includes(PROGRAM)));
 	return (end < 0 ? lines : lines.slice(0, end)).join("\n");
 }

@@ -5,13 +5,16 @@ import { dirname, join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { IMPORT, META } from "./rewrite.ts";
 
+/** Marks the specifiers of cells among those of this program. */
+const CELL = "offshoot-cell:";
+
 type Namespace = Record<string, unknown>;
 
 /** Makes `require`, the function behind `import`, and packages installed globally available to cells. */
 export function installImports(): void {
 	registerHooks({
 		resolve: (specifier, context, next) =>
-			context.parentURL === import.meta.url ? resolveForCell(specifier, context, next) : next(specifier, context),
+			specifier.startsWith(CELL) ? resolveForCell(specifier.slice(CELL.length), context, next) : next(specifier, context),
 	});
 	hide(IMPORT, importForCell);
 	Object.defineProperty(globalThis, META, { get: cellMeta, configurable: true });
@@ -22,10 +25,12 @@ export function installImports(): void {
 }
 
 async function importForCell(specifier: unknown, options?: ImportCallOptions, names: readonly string[] = []): Promise<Namespace> {
-	const namespace: Namespace = await import(String(specifier), options);
+	const namespace: Namespace = await import(`${CELL}${specifier}`, options);
 	for (const name of names) {
 		if (name in namespace) continue;
-		throw new SyntaxError(`The requested module '${specifier}' does not provide an export named '${name}'`);
+		const missing = new SyntaxError(`The requested module '${specifier}' does not provide an export named '${name}'`);
+		Error.captureStackTrace(missing, importForCell);
+		throw missing;
 	}
 	return namespace;
 }

@@ -4,8 +4,9 @@
  */
 
 import { Console } from "node:console";
-import { writeSync } from "node:fs";
+import { existsSync, writeSync } from "node:fs";
 import { Socket } from "node:net";
+import { basename, delimiter, join } from "node:path";
 import { Writable } from "node:stream";
 import { inspect } from "node:util";
 import type { ExecutionEvent } from "../events.ts";
@@ -45,6 +46,19 @@ function installOutput(): void {
 	globalThis.console = Object.assign(new Console(process.stdout, process.stderr), { Console });
 }
 
+/**
+ * In a sandbox this process is Node behind a loader. Programs that start Node again by `process.execPath` (as
+ * `child_process.fork` does) get the sandbox's own.
+ */
+function installExecutable(): void {
+	if (basename(process.execPath) !== "node") {
+		const paths = (process.env.PATH ?? "").split(delimiter).map((directory) => join(directory, "node"));
+		process.execPath = paths.find((path) => existsSync(path)) ?? process.execPath;
+	}
+	process.argv = [process.execPath];
+	process.execArgv = [];
+}
+
 /** Errors outside a cell (timers, event handlers) are shown; they don't end the kernel. */
 function installErrorHandlers(): void {
 	const show = (error: unknown) => process.stderr.write(`Uncaught ${error instanceof Error ? error.stack : inspect(error)}\n`);
@@ -55,6 +69,7 @@ function installErrorHandlers(): void {
 }
 
 const language = process.argv[2] === "typescript" ? "typescript" : "javascript";
+installExecutable();
 installOutput();
 installErrorHandlers();
 installRandom();
@@ -117,4 +132,7 @@ commands.on("data", (chunk: string) => {
 	for (const command of reader.push(chunk)) obey(command);
 });
 commands.on("close", () => process.exit(0));
+// Garbage of the start would be in every snapshot. Cells see the global scope that Node has by itself.
+globalThis.gc?.({ type: "major", flavor: "last-resort", execution: "sync" });
+Reflect.deleteProperty(globalThis, "gc");
 report({ type: "ready" });

@@ -4,9 +4,8 @@
  * seeded again, and the random functions of node:crypto read from the operating system.
  */
 
-import crypto from "node:crypto";
-import { openSync, readSync } from "node:fs";
-import { syncBuiltinESMExports } from "node:module";
+import { registerHooks, syncBuiltinESMExports } from "node:module";
+import { fillRandom, randomUUID, randomBytes as systemBytes } from "../random.ts";
 
 /** State of xoshiro128**: https://prng.di.unimi.it/xoshiro128starstar.c */
 const state = new Uint32Array(4);
@@ -17,12 +16,36 @@ export function installRandom(): void {
 	define(Math, "random", function random(): number {
 		return ((next() >>> 5) * 0x4000000 + (next() >>> 6)) / 0x20000000000000;
 	});
-	installCrypto();
+	installCryptoOnUse();
 }
 
-/** Seeds `Math.random` from 32 bytes. */
+/** Loading node:crypto takes 1.5 MB, which cells that never use it need not carry into every snapshot. */
+function installCryptoOnUse(): void {
+	const descriptor = Object.getOwnPropertyDescriptor(globalThis, "crypto");
+	let installed = false;
+	const install = () => {
+		if (installed) return;
+		installed = true;
+		installCrypto(process.getBuiltinModule("node:crypto"));
+	};
+	registerHooks({
+		resolve(specifier, context, next) {
+			if (specifier === "crypto" || specifier === "node:crypto") install();
+			return next(specifier, context);
+		},
+	});
+	Object.defineProperty(globalThis, "crypto", {
+		...descriptor,
+		get() {
+			install();
+			return descriptor?.get?.call(globalThis);
+		},
+	});
+}
+
+/** Seeds `Math.random` from the first 16 of 32 bytes. */
 export function reseed(seed: Buffer): void {
-	for (let word = 0; word < state.length; word++) state[word] = seed.readUInt32LE(word * 4) ^ seed.readUInt32LE(16 + word * 4);
+	for (let word = 0; word < state.length; word++) state[word] = seed.readUInt32LE(word * 4);
 	if (state.every((word) => word === 0)) state[0] = 1;
 }
 
@@ -42,12 +65,12 @@ function rotate(word: number, bits: number): number {
 	return (word << bits) | (word >>> (32 - bits));
 }
 
-function installCrypto(): void {
+function installCrypto(crypto: typeof import("node:crypto")): void {
 	const randomFillSync = <T extends NodeJS.ArrayBufferView>(buffer: T, offset = 0, size?: number): T => {
 		const unit = "BYTES_PER_ELEMENT" in buffer ? Number(buffer.BYTES_PER_ELEMENT) : 1;
 		const start = buffer.byteOffset + offset * unit;
 		const length = size === undefined ? buffer.byteLength - offset * unit : size * unit;
-		fill(new Uint8Array(buffer.buffer, start, length));
+		fillRandom(new Uint8Array(buffer.buffer, start, length));
 		return buffer;
 	};
 	const getRandomValues = <T extends NodeJS.ArrayBufferView>(buffer: T): T => randomFillSync(buffer);
@@ -65,27 +88,6 @@ function installCrypto(): void {
 	define(web, "getRandomValues", getRandomValues);
 	define(web, "randomUUID", randomUUID);
 	syncBuiltinESMExports();
-}
-
-function randomUUID(): string {
-	const bytes = systemBytes(16);
-	bytes[6] = ((bytes[6] ?? 0) & 0x0f) | 0x40;
-	bytes[8] = ((bytes[8] ?? 0) & 0x3f) | 0x80;
-	const hex = bytes.toString("hex");
-	return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join("-");
-}
-
-let urandom: number | undefined;
-
-function systemBytes(size: number): Buffer {
-	const bytes = Buffer.alloc(size);
-	fill(bytes);
-	return bytes;
-}
-
-function fill(bytes: Uint8Array): void {
-	urandom ??= openSync("/dev/urandom", "r");
-	for (let filled = 0; filled < bytes.length; ) filled += readSync(urandom, bytes, filled, bytes.length - filled, null);
 }
 
 /** Replaces a built-in function; like the original, it is as enumerable as it was. */

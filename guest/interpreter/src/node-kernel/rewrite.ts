@@ -13,7 +13,7 @@ export const META = "__offshoot_meta__";
 /** Rewrites the imports of a cell; code that is no module syntax is returned as it is, for the engine to judge. */
 export async function rewriteImports(code: string): Promise<string> {
 	if (!/\bimport\b/.test(code)) return code;
-	const { init, parse } = await import("es-module-lexer");
+	const { init, parse } = await import("./syntax.ts");
 	await init;
 	let imports: readonly FoundImport[];
 	try {

@@ -11,7 +11,7 @@ export async function withoutTypes(code: string): Promise<string> {
 		return stripTypeScriptTypes(code);
 	} catch (error) {
 		if (!(error instanceof Error && "code" in error && error.code === "ERR_UNSUPPORTED_TYPESCRIPT_SYNTAX")) throw error;
-		const { transform } = await import("sucrase");
+		const { transform } = await import("./syntax.ts");
 		return transform(code, { transforms: ["typescript"], keepUnusedImports: true, disableESTransforms: true }).code;
 	}
 }

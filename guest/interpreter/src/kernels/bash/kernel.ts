@@ -3,11 +3,11 @@
  * keeps variables, functions and directory. Cells are `eval`ed; markers in both output streams tell where a cell ends.
  */
 
-import { randomBytes } from "node:crypto";
 import type { Readable } from "node:stream";
 import { StringDecoder } from "node:string_decoder";
 import { abortable } from "../../abortable.ts";
 import type { Emit } from "../../events.ts";
+import { randomBytes } from "../../random.ts";
 import {
 	type EnvironmentChanges,
 	interruptOnAbort,

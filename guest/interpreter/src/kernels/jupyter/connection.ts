@@ -4,12 +4,12 @@
  * and a clock that jumps after a restore must not look like a dead kernel.
  */
 
-import { randomBytes } from "node:crypto";
 import { mkdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Dealer, Subscriber } from "zeromq";
 import { abortable } from "../../abortable.ts";
+import { randomBytes } from "../../random.ts";
 import { KernelGone } from "../kernel.ts";
 import { decodeMessage, encodeMessage, type JupyterMessage } from "./messages.ts";
 
@@ -43,20 +43,19 @@ export class JupyterConnection {
 	/** The file that tells the kernel where to listen. */
 	readonly file: string;
 	readonly #directory: string;
-	readonly #session: { readonly id: string; readonly key: string };
+	readonly #session = randomBytes(8).toString("hex");
 	readonly #requests: Readonly<Record<RequestChannel, Dealer>>;
 	readonly #output = new Subscriber({ receiveHighWaterMark: OUTPUT_BUFFER, linger: 0 });
 	readonly #pending = new Map<string, PendingRequest>();
 	readonly #sending: Record<RequestChannel, Promise<void>> = { shell: Promise.resolve(), control: Promise.resolve() };
+	#requested = 0;
 	#subscribed = false;
 	#closed = false;
 
-	private constructor(directory: string, key: string) {
+	private constructor(directory: string) {
 		this.#directory = directory;
 		this.file = join(directory, "connection.json");
-		const id = randomBytes(8).toString("hex");
-		this.#session = { id, key };
-		const options = { linger: 0, sendHighWaterMark: 0, receiveHighWaterMark: 0, routingId: id };
+		const options = { linger: 0, sendHighWaterMark: 0, receiveHighWaterMark: 0, routingId: this.#session };
 		this.#requests = { shell: new Dealer(options), control: new Dealer(options) };
 	}
 
@@ -64,10 +63,10 @@ export class JupyterConnection {
 	static async open(runtimeDirectory: string): Promise<JupyterConnection> {
 		const directory = join(runtimeDirectory, randomBytes(4).toString("hex"));
 		await mkdir(directory, { recursive: true, mode: 0o700 });
-		const key = randomBytes(16).toString("hex");
-		const connection = new JupyterConnection(directory, key);
+		const connection = new JupyterConnection(directory);
 		const ip = join(directory, "s");
-		const file = { transport: "ipc", ip, key, signature_scheme: "hmac-sha256", ...PORTS };
+		// No key, no signatures: only root enters the directory.
+		const file = { transport: "ipc", ip, key: "", signature_scheme: "hmac-sha256", ...PORTS };
 		await writeFile(connection.file, JSON.stringify(file), { mode: 0o600 });
 		connection.#connect(ip);
 		return connection;
@@ -88,7 +87,9 @@ export class JupyterConnection {
 	 */
 	request(request: JupyterRequest): Promise<JupyterMessage> {
 		if (this.#closed) return Promise.reject(new KernelGone());
-		const { id, frames } = encodeMessage(request.type, request.content, this.#session);
+		this.#requested += 1;
+		const id = `${this.#session}-${this.#requested}`;
+		const frames = encodeMessage({ id, session: this.#session, type: request.type, content: request.content });
 		return new Promise((resolve, reject) => {
 			this.#pending.set(id, { onOutput: request.onOutput, resolve, reject, idle: request.onOutput === undefined });
 			this.#send(request.channel, frames);

@@ -3,8 +3,6 @@
  * https://jupyter-client.readthedocs.io/en/stable/messaging.html#the-wire-protocol
  */
 
-import { createHmac, randomUUID } from "node:crypto";
-
 const DELIMITER = "<IDS|MSG>";
 
 export interface JupyterMessage {
@@ -19,34 +17,19 @@ export interface JupyterMessage {
 
 export interface OutgoingMessage {
 	readonly id: string;
-	readonly frames: string[];
+	readonly session: string;
+	readonly type: string;
+	readonly content: unknown;
 }
 
-/** Builds and signs a request. */
-export function encodeMessage(
-	type: string,
-	content: unknown,
-	session: { readonly id: string; readonly key: string },
-): OutgoingMessage {
-	const id = randomUUID();
-	const header = {
-		msg_id: id,
-		msg_type: type,
-		session: session.id,
-		username: "offshoot",
-		date: new Date().toISOString(),
-		version: "5.3",
-	};
-	const parts = [JSON.stringify(header), "{}", "{}", JSON.stringify(content)];
-	const signature = createHmac("sha256", session.key);
-	for (const part of parts) signature.update(part);
-	return { id, frames: [DELIMITER, signature.digest("hex"), ...parts] };
+/** The frames of a request, without a signature. */
+export function encodeMessage({ id, session, type, content }: OutgoingMessage): string[] {
+	const date = new Date().toISOString();
+	const header = { msg_id: id, msg_type: type, session, username: "offshoot", date, version: "5.3" };
+	return [DELIMITER, "", JSON.stringify(header), "{}", "{}", JSON.stringify(content)];
 }
 
-/**
- * Reads a message from the kernel; undefined if it is none. Its signature is not checked: the sockets lie in a directory
- * that only root enters.
- */
+/** Reads a message from the kernel; undefined if it is none. */
 export function decodeMessage(frames: readonly Buffer[]): JupyterMessage | undefined {
 	const start = frames.findIndex((frame) => frame.toString() === DELIMITER);
 	const [header, parent, , content] = start < 0 ? [] : frames.slice(start + 2).map(parseObject);

@@ -19,6 +19,9 @@ import { callInspector, type InspectorCall, takeNotices } from "./inspector.ts";
 /** A kernel that has not taken a command after this time is busy running user code. */
 const BUSY_AFTER_MS = 100;
 
+/** Where `npm install --global` of the sandbox's own Node, and of Debian's, puts packages. */
+const GLOBAL_PACKAGES = "/usr/local/lib/node_modules:/usr/lib/node_modules";
+
 const INSPECTOR_OPEN_MS = 5_000;
 
 interface Running {
@@ -32,7 +35,7 @@ export async function launchNodeKernel(command: readonly string[], options: Laun
 	const kernelProcess = await KernelProcess.start({
 		command,
 		cwd: options.cwd,
-		environment: options.environment,
+		environment: { NODE_PATH: GLOBAL_PACKAGES, ...options.environment },
 		stdio: ["ignore", "pipe", "pipe", "pipe", "pipe"],
 	});
 	const kernel = new NodeKernel(kernelProcess);
