@@ -39,7 +39,7 @@ export const SETTINGS: readonly Setting[] = [
 	{ name: "OFFSHOOT_DATA_DIR", fallback: "/var/lib/offshoot", meaning: "sandboxes, snapshots, keys; one server each" },
 	{ name: "OFFSHOOT_PORT", fallback: "4983", meaning: "port of the API and of sandbox traffic" },
 	{ name: "OFFSHOOT_BIND", fallback: "127.0.0.1", meaning: "IP address to listen on" },
-	{ name: "OFFSHOOT_DOMAIN", fallback: "own address", meaning: "host[:port] under which clients reach sandboxes" },
+	{ name: "OFFSHOOT_DOMAIN", fallback: "localhost:<port>", meaning: "host[:port] under which clients reach sandboxes" },
 	{ name: "OFFSHOOT_ALLOW_CIDRS", fallback: "none", meaning: "private ranges that sandboxes may reach, comma-separated" },
 	{ name: "OFFSHOOT_CACHE_DIR", fallback: "/var/cache/offshoot", meaning: "Node, runsc and other things to obtain" },
 	{ name: "OFFSHOOT_RUNSC", fallback: "found or obtained", meaning: "the runsc binary to use" },

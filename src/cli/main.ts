@@ -106,6 +106,60 @@ program
 	.addHelpText("after", '\nUse it so:  eval "$(./offshoot env)"')
 	.action(() => perform(async (config) => (await import("./commands/env.ts")).env(config)));
 
+const key = program.command("key").description("the API keys of a team");
+const TEAM = ["-t, --team <slug>", "the team; the first one if left out"] as const;
+
+key
+	.command("create")
+	.description("make a key; it is shown this once")
+	.argument("<name>")
+	.option(...TEAM)
+	.action((name: string, { team }: { team?: string }) =>
+		perform(async (config, signal) => (await import("./commands/accounts.ts")).keyCreate(config, name, { team }, signal)),
+	);
+
+key
+	.command("list")
+	.description("list keys, never their values")
+	.option(...TEAM)
+	.action(({ team }: { team?: string }) =>
+		perform(async (config, signal) => (await import("./commands/accounts.ts")).keyList(config, { team }, signal)),
+	);
+
+key
+	.command("rename")
+	.argument("<id>")
+	.argument("<name>")
+	.option(...TEAM)
+	.action((id: string, name: string, { team }: { team?: string }) =>
+		perform(async (config, signal) => (await import("./commands/accounts.ts")).keyRename(config, id, name, { team }, signal)),
+	);
+
+key
+	.command("revoke")
+	.description("make a key useless, at once and for good")
+	.argument("<id>")
+	.option(...TEAM)
+	.action((id: string, { team }: { team?: string }) =>
+		perform(async (config, signal) => (await import("./commands/accounts.ts")).keyRevoke(config, id, { team }, signal)),
+	);
+
+const team = program.command("team").description("the teams that share this server, each with its own sandboxes and names");
+
+team
+	.command("create")
+	.description("make a team and its first key, which is shown this once")
+	.argument("<slug>", "namespace of its template names")
+	.option("--name <name>", "name for people; the slug if left out")
+	.action((slug: string, { name }: { name?: string }) =>
+		perform(async (config, signal) => (await import("./commands/accounts.ts")).teamCreate(config, slug, name, signal)),
+	);
+
+team
+	.command("list")
+	.description("list teams")
+	.action(() => perform(async (config, signal) => (await import("./commands/accounts.ts")).teamList(config, signal)));
+
 program
 	.command("doctor")
 	.description("check everything the machine needs, and say how to fix what is missing; exit code 1 when a check fails")

@@ -9,6 +9,8 @@ export interface ServerOptions {
 	readonly instanceId: string;
 	/** First API key: the database must know its hash before the server listens. */
 	readonly apiKey: string;
+	/** Opens the operator's routes of the API. */
+	readonly adminToken: string;
 	readonly runsc: EngineSource;
 	/** For the long steps of a start: templates, adoption. */
 	readonly progress: Progress;

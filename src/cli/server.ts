@@ -92,7 +92,8 @@ async function compose(
 
 	const fleet = await openFleet({ path: join(config.dataDir, "offshoot.db") }, signal);
 	teardown.add("database", () => fleet.close());
-	await fleet.keys.ensure(options.apiKey, { teamId: fleet.defaultTeam.id, name: "first" });
+	const valid = await fleet.keys.ensure(options.apiKey, { teamId: fleet.defaultTeam.id, name: "first" });
+	if (!valid) log.warn("the key that `offshoot env` prints was revoked; make one with `offshoot key create`");
 	const control = await createControl({ fleet, node, log });
 	teardown.add("control", () => control.close());
 	for (const { name, facts } of templates) await control.registerTemplate(name, facts);
@@ -108,15 +109,16 @@ async function compose(
 	return control;
 }
 
-async function listen({ config }: ServerOptions, control: Control, log: Logger, teardown: Teardown): Promise<void> {
+async function listen({ config, adminToken }: ServerOptions, control: Control, log: Logger, teardown: Teardown): Promise<void> {
 	const closing = new AbortController();
 	teardown.add("operations", () => closing.abort());
 	const { bind, port } = config;
 	const edge = createEdge({ control, log });
 	const api = await createApi({
 		control,
+		adminToken,
 		log,
-		domain: config.domain ?? `${bind}:${port}`,
+		domain: config.domain ?? `localhost:${port}`,
 		version: manifest.version,
 		signal: closing.signal,
 	});

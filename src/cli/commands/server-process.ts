@@ -9,7 +9,7 @@ import { checkPort } from "../doctor/host-checks.ts";
 import { probePort } from "../doctor/probes.ts";
 import { lockInstance } from "../instance/instance-lock.ts";
 import { identifyProcess } from "../instance/process-identity.ts";
-import { ensureApiKey, ensureInstanceId } from "../instance/secrets.ts";
+import { ensureAdminToken, ensureApiKey, ensureInstanceId } from "../instance/secrets.ts";
 import { removeServerFile, type ServerFile, writeServerFile } from "../instance/server-file.ts";
 import { preparePackages, prepareRunsc } from "../prepare/index.ts";
 import type { CleanHost, RunningServer, SandboxFate, StartServer } from "../server-contract.ts";
@@ -36,7 +36,8 @@ export async function runServerProcess(options: ServerProcess, signal: AbortSign
 	await preparePackages(progress, signal);
 	const runsc = await prepareRunsc(config, progress, signal);
 	const [instanceId, apiKey] = [await ensureInstanceId(config.dataDir), await ensureApiKey(config.dataDir)];
-	const server = await options.startServer({ config, instanceId, apiKey, runsc, progress }, signal).catch(async (error) => {
+	const adminToken = await ensureAdminToken(config.dataDir);
+	const server = await options.startServer({ config, instanceId, apiKey, adminToken, runsc, progress }, signal).catch(async (error) => {
 		// What an interrupted start made ahead, and what it adopted, would wait for a next server that may never come.
 		if (signal.aborted && (await options.untilStopped) === "end") await clean(options, instanceId);
 		throw error;

@@ -1,10 +1,11 @@
-/** What a data directory gets once and keeps for life: the instance's id and its first API key. */
+/** What a data directory gets once and keeps for life: the instance's id, its first API key and the operator's token. */
 import { randomBytes } from "node:crypto";
 import { readFile, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { newApiKey, OffshootError } from "../../protocol/index.ts";
 
 const INSTANCE_ID = /^[0-9a-f]{6}$/;
+const ADMIN_TOKEN = /^[0-9a-f]{64}$/;
 const API_KEY = /^e2b_[0-9a-f]+$/;
 
 /** Undefined on a data directory that never had a server. @throws OffshootError internal when damaged */
@@ -23,6 +24,12 @@ export async function ensureInstanceId(dataDir: string): Promise<string> {
 /** The key that `env` prints. The database holds only its hash, so this file, for root's eyes, is its one copy. */
 export async function ensureApiKey(dataDir: string): Promise<string> {
 	return (await readApiKey(dataDir)) ?? create(join(dataDir, "key"), newApiKey(), 0o600);
+}
+
+/** Opens the operator's routes of the API. */
+export async function ensureAdminToken(dataDir: string): Promise<string> {
+	const path = join(dataDir, "admin-token");
+	return (await read(path, ADMIN_TOKEN)) ?? create(path, randomBytes(32).toString("hex"), 0o600);
 }
 
 /** Undefined before the first start. @throws OffshootError internal when damaged, forbidden when unreadable */
