@@ -56,7 +56,7 @@ const program = new Command("offshoot")
 		"after",
 		`
 Settings (environment variables):
-${SETTINGS.map(({ name, fallback, meaning }) => `  ${name.padEnd(19)} ${meaning} [${fallback}]`).join("\n")}
+${SETTINGS.map(({ name, fallback, meaning }) => `  ${name.padEnd(20)} ${meaning} [${fallback}]`).join("\n")}
 
 New here?  ./offshoot quickstart`,
 	);
