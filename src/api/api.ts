@@ -12,8 +12,10 @@ import { authentication } from "./auth.ts";
 import { acceptBodies, BODY_LIMIT_BYTES } from "./bodies.ts";
 import { errorHandler, unknownRoute } from "./errors.ts";
 import { healthRoutes } from "./resources/health.ts";
+import { keyRoutes } from "./resources/keys.ts";
 import { laterRoutes } from "./resources/later.ts";
 import { lifecycleRoutes } from "./resources/lifecycle.ts";
+import { operatorRoutes } from "./resources/operator.ts";
 import { sandboxRoutes } from "./resources/sandboxes.ts";
 import { snapshotRoutes } from "./resources/snapshots.ts";
 import { templateRoutes } from "./resources/templates.ts";
@@ -60,8 +62,10 @@ export async function createApi(options: ApiOptions): Promise<Api> {
 		lifecycleRoutes(guarded, options);
 		snapshotRoutes(guarded, options);
 		templateRoutes(guarded, options);
+		keyRoutes(guarded, options);
 		laterRoutes(guarded);
 	});
+	await app.register(async (guarded: App) => operatorRoutes(guarded, options));
 
 	await app.ready();
 	return { handler: (req, res) => app.routing(req, res), close: () => app.close() };

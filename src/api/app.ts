@@ -22,6 +22,8 @@ export type App = FastifyInstance<
 
 export interface ApiContext {
 	readonly control: Control;
+	/** Opens the operator's routes. */
+	readonly adminToken: string;
 	/** `host:port` under which clients find sandboxes: they build `<port>-<id>.<domain>` from it. */
 	readonly domain: string;
 	/**

@@ -19,7 +19,8 @@ export function authentication(control: Pick<Control, "authenticate">): (request
 	};
 }
 
-function apiKeyOf({ headers }: FastifyRequest): string {
+/** The key as it was sent. @throws OffshootError unauthenticated */
+export function apiKeyOf({ headers }: FastifyRequest): string {
 	const key = headers["x-api-key"];
 	if (typeof key === "string" && key !== "") return key;
 	if (headers.authorization === undefined) {

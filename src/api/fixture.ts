@@ -8,6 +8,8 @@ import type {
 	ForkResult,
 	ListSandboxesQuery,
 	ListSnapshotsQuery,
+	PauseRequest,
+	ResumeRequest,
 	SandboxView,
 	SnapshotView,
 	Team,
@@ -17,6 +19,7 @@ import { createApi } from "./api.ts";
 
 export const API_KEY = `e2b_${"0123456789abcdef".repeat(2)}01234567`;
 export const DOMAIN = "sandboxes.test:8443";
+export const ADMIN_TOKEN = "admin-secret";
 const TEAM: Team = { id: "team-1", slug: "acme" };
 
 function page<T>(items: readonly T[], limit: number, token: string | undefined) {
@@ -26,6 +29,7 @@ function page<T>(items: readonly T[], limit: number, token: string | undefined) 
 }
 
 export class FakeControl implements Control {
+	readonly accounts = fakeAccounts();
 	readonly sandboxes = new Map<string, SandboxView>();
 	readonly snapshots: SnapshotView[] = [];
 	/** Every call, as `[method, …arguments]` without team and signal. */
@@ -71,6 +75,8 @@ export class FakeControl implements Control {
 			allowInternetAccess: undefined,
 			onTimeout: "kill",
 			autoResume: false,
+			pauseMode: undefined,
+			agentUnresponsiveAtPause: false,
 			...view,
 		};
 		this.sandboxes.set(sandbox.sandboxId, sandbox);
@@ -88,19 +94,19 @@ export class FakeControl implements Control {
 		return { ...page(matching, query.limit, query.nextToken), totalRunning: matching.length };
 	}
 
-	async connectSandbox(_team: Team, sandboxId: string, timeout: number) {
-		this.#note("connect", sandboxId, timeout);
+	async connectSandbox(_team: Team, sandboxId: string, request: ResumeRequest) {
+		this.#note("connect", sandboxId, request);
 		const before = this.#find(sandboxId);
 		return { sandbox: this.#become(before, "running"), resumed: before.state === "paused" };
 	}
 
-	async resumeSandbox(_team: Team, sandboxId: string, timeout: number): Promise<SandboxView> {
-		this.#note("resume", sandboxId, timeout);
+	async resumeSandbox(_team: Team, sandboxId: string, request: ResumeRequest): Promise<SandboxView> {
+		this.#note("resume", sandboxId, request);
 		return this.#become(this.#find(sandboxId), "running");
 	}
 
-	async pauseSandbox(_team: Team, sandboxId: string): Promise<void> {
-		this.#note("pause", sandboxId);
+	async pauseSandbox(_team: Team, sandboxId: string, request: PauseRequest): Promise<void> {
+		this.#note("pause", sandboxId, request);
 		const before = this.#find(sandboxId);
 		if (before.state === "paused") throw new OffshootError("conflict", "already paused");
 		this.#become(before, "paused");
@@ -139,6 +145,7 @@ export class FakeControl implements Control {
 			parentSnapshotId: undefined,
 			templateId,
 			sizeBytes: 11_000_000,
+			memory: true,
 			pauseMs: 38.5,
 			engineVersion: "test",
 		};
@@ -196,6 +203,31 @@ export class FakeControl implements Control {
 	}
 }
 
+/** One team without keys; what is asked of it is told back. */
+function fakeAccounts(): Control["accounts"] {
+	const createdAt = new Date("2026-01-02T03:04:05Z");
+	const mask = { prefix: "e2b_", valueLength: 40, maskedValuePrefix: "01", maskedValueSuffix: "4567" };
+	const key = (id: string, name: string) => ({
+		id,
+		teamId: TEAM.id,
+		name,
+		mask,
+		createdAt,
+		firstUsedAt: undefined,
+		lastUsedAt: createdAt,
+	});
+	return {
+		team: async () => ({ ...TEAM, name: "Acme", createdAt }),
+		listKeys: async () => [key("key-1", "first")],
+		createKey: async (_team, name) => ({ ...key("key-2", name), key: API_KEY }),
+		renameKey: async (_team, id, name) => key(id, name),
+		revokeKey: async () => {},
+		listTeams: async () => [{ ...TEAM, name: "Acme", createdAt }],
+		createTeam: async (slug, name) => ({ id: "team-2", slug, name: name ?? slug, createdAt }),
+		killAll: async () => 3,
+	};
+}
+
 export interface OpenApi extends AsyncDisposable {
 	readonly control: FakeControl;
 	readonly url: string;
@@ -214,7 +246,14 @@ export async function openApi(): Promise<OpenApi> {
 	const control = new FakeControl();
 	const shutdown = new AbortController();
 	const log = pino({ level: "silent" });
-	const api = await createApi({ control, domain: DOMAIN, log, version: "0.0.0", signal: shutdown.signal });
+	const api = await createApi({
+		control,
+		adminToken: ADMIN_TOKEN,
+		domain: DOMAIN,
+		log,
+		version: "0.0.0",
+		signal: shutdown.signal,
+	});
 	const server = createServer(api.handler);
 	await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", () => resolve()));
 	const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;

@@ -5,6 +5,7 @@
 import type { Fleet, SandboxRecord } from "../fleet/index.ts";
 import type { ArtifactFacts, NodeClient } from "../node/index.ts";
 import { newBuildId, newSandboxId, OffshootError } from "../protocol/index.ts";
+import { accountsOf } from "./accounts.ts";
 import { admit } from "./admission.ts";
 import { Chores } from "./chores.ts";
 import { type Clock, sleep, systemClock } from "./clock.ts";
@@ -127,6 +128,7 @@ function requests(core: Core): Omit<Control, "onGone"> {
 	const { fleet, ledger } = core;
 	const repeats = new Repeats(core);
 	return {
+		accounts: accountsOf(core),
 		authenticate: async (apiKey) => {
 			const key = await fleet.keys.find(apiKey);
 			if (!key) return undefined;

@@ -1,3 +1,4 @@
+export type { Accounts } from "./accounts.ts";
 export type { Clock } from "./clock.ts";
 export { type ControlLifecycle, type ControlOptions, createControl } from "./control.ts";
 export type { Gone, Limits } from "./core.ts";

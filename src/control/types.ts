@@ -1,4 +1,5 @@
 /** What `api` and `edge` see of control. Every method that changes a sandbox is durable when its promise resolves. */
+import type { Accounts } from "./accounts.ts";
 
 export interface Team {
 	readonly id: string;
@@ -166,6 +167,7 @@ export interface Control {
 
 	/** @param idempotencyKey as for createSandbox */
 	createSnapshot(
+	readonly accounts: Accounts;
 		team: Team,
 		sandboxId: string,
 		request: CreateSnapshotRequest,

@@ -150,8 +150,14 @@ describe("keys", () => {
 		await fleet.keys.touch(shown, time(10));
 		const used = await fleet.keys.find(key);
 		expect(used).toMatchObject({ firstUsedAt: time(10), lastUsedAt: time(10) });
-		expect(await fleet.keys.revoke("another-team", shown.id)).toBe(false);
-		expect(await fleet.keys.revoke(fleet.defaultTeam.id, shown.id)).toBe(true);
+		expect(await fleet.keys.rename("another-team", shown.id, "x")).toBeUndefined();
+		expect(await fleet.keys.rename(fleet.defaultTeam.id, shown.id, "second")).toMatchObject({ id: shown.id, name: "second" });
+		expect(await fleet.keys.revoke("another-team", shown.id, time(20))).toBe(false);
+		expect(await fleet.keys.revoke(fleet.defaultTeam.id, shown.id, time(20))).toBe(true);
+		expect(await fleet.keys.revoke(fleet.defaultTeam.id, shown.id, time(21))).toBe(false);
+		expect(await fleet.keys.find(key)).toBeUndefined();
+		expect(await fleet.keys.list(fleet.defaultTeam.id)).toEqual([]);
+		expect(await fleet.keys.ensure(key, { teamId: fleet.defaultTeam.id, name: "again" })).toBe(false);
 		expect(await fleet.keys.find(key)).toBeUndefined();
 	});
 });

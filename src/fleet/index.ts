@@ -1,3 +1,4 @@
+export { createKey, createTeam, maskedKey, renameKey, revokeKey } from "./accounts.ts";
 export type { NewBuild, SnapshotRecord } from "./builds.ts";
 export type { NetworkRecord } from "./columns.ts";
 export { type Fleet, openFleet, type Repositories } from "./fleet.ts";

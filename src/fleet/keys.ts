@@ -24,9 +24,15 @@ export class KeyRepository {
 		return { ...(await this.#insert(key, of)), key };
 	}
 
-	/** Makes sure that a key which exists elsewhere (in the data directory's key file) is known. */
-	async ensure(key: string, of: { readonly teamId: string; readonly name: string }): Promise<ApiKeyRecord> {
-		return (await this.find(key)) ?? this.#insert(key, of);
+	/**
+	 * Makes sure that a key which exists elsewhere (in the data directory's key file) is known.
+	 * @returns false when it was revoked, which it stays
+	 */
+	async ensure(key: string, of: { readonly teamId: string; readonly name: string }): Promise<boolean> {
+		const known = await this.#db.selectFrom("api_keys").select("revoked_at").where("hash", "=", digest(key)).executeTakeFirst();
+		if (known) return known.revoked_at === null;
+		await this.#insert(key, of);
+		return true;
 	}
 
 	async #insert(key: string, of: { readonly teamId: string; readonly name: string }): Promise<ApiKeyRecord> {
@@ -43,13 +49,20 @@ export class KeyRepository {
 			created_at: writeTime(new Date()),
 			first_used_at: null,
 			last_used_at: null,
+			revoked_at: null,
 		};
 		await this.#db.insertInto("api_keys").values(row).execute();
 		return toKey(row);
 	}
 
+	/** The key with this value; undefined for an unknown or revoked one. */
 	async find(key: string): Promise<ApiKeyRecord | undefined> {
-		const row = await this.#db.selectFrom("api_keys").selectAll().where("hash", "=", digest(key)).executeTakeFirst();
+		const row = await this.#db
+			.selectFrom("api_keys")
+			.selectAll()
+			.where("hash", "=", digest(key))
+			.where("revoked_at", "is", null)
+			.executeTakeFirst();
 		return row && toKey(row);
 	}
 
@@ -69,16 +82,36 @@ export class KeyRepository {
 			.selectFrom("api_keys")
 			.selectAll()
 			.where("team_id", "=", teamId)
+			.where("revoked_at", "is", null)
 			.orderBy("created_at")
 			.orderBy("id")
 			.execute();
 		return rows.map(toKey);
 	}
 
+	/** @returns undefined when the team has no such key */
+	async rename(teamId: string, id: string, name: string): Promise<ApiKeyRecord | undefined> {
+		const row = await this.#db
+			.updateTable("api_keys")
+			.set({ name })
+			.where("id", "=", id)
+			.where("team_id", "=", teamId)
+			.where("revoked_at", "is", null)
+			.returningAll()
+			.executeTakeFirst();
+		return row && toKey(row);
+	}
+
 	/** @returns false when the team has no such key */
-	async revoke(teamId: string, id: string): Promise<boolean> {
-		const result = await this.#db.deleteFrom("api_keys").where("id", "=", id).where("team_id", "=", teamId).executeTakeFirst();
-		return result.numDeletedRows > 0n;
+	async revoke(teamId: string, id: string, at: Date): Promise<boolean> {
+		const result = await this.#db
+			.updateTable("api_keys")
+			.set({ revoked_at: writeTime(at) })
+			.where("id", "=", id)
+			.where("team_id", "=", teamId)
+			.where("revoked_at", "is", null)
+			.executeTakeFirst();
+		return result.numUpdatedRows > 0n;
 	}
 }
 

@@ -22,6 +22,8 @@ export interface ApiKeysTable {
 	created_at: string;
 	first_used_at: string | null;
 	last_used_at: string | null;
+	/** A revoked key opens nothing; its row keeps it from being added again. */
+	revoked_at: string | null;
 }
 
 export interface TemplatesTable {

@@ -28,6 +28,12 @@ export class TeamRepository {
 		return row && toTeam(row);
 	}
 
+	/** Oldest first. */
+	async list(): Promise<readonly TeamRecord[]> {
+		const rows = await this.#db.selectFrom("teams").selectAll().orderBy("created_at").orderBy("id").execute();
+		return rows.map(toTeam);
+	}
+
 	/** The team that a fresh database starts with. */
 	async first(): Promise<TeamRecord | undefined> {
 		const row = await this.#db.selectFrom("teams").selectAll().orderBy("created_at").orderBy("id").limit(1).executeTakeFirst();

@@ -9,7 +9,6 @@ const VOLUMES = "Volumes are";
 const SECRETS = "Secrets are";
 const METRICS = "Metrics are";
 const LOGS = "Logs are";
-const KEYS = "Managing teams and keys over the API is";
 const OPERATOR = "The operator's API is";
 
 const LATER: readonly (readonly [method: HTTPMethods, url: string, what: string])[] = [
@@ -44,11 +43,6 @@ const LATER: readonly (readonly [method: HTTPMethods, url: string, what: string]
 	["GET", "/secrets/:secret", SECRETS],
 	["POST", "/secrets/:secret", SECRETS],
 	["DELETE", "/secrets/:secret", SECRETS],
-	["GET", "/teams", KEYS],
-	["GET", "/api-keys", KEYS],
-	["POST", "/api-keys", KEYS],
-	["PATCH", "/api-keys/:keyID", KEYS],
-	["DELETE", "/api-keys/:keyID", KEYS],
 	["GET", "/nodes", OPERATOR],
 	["GET", "/nodes/:nodeID", OPERATOR],
 ];

@@ -37,11 +37,13 @@ export async function runServerProcess(options: ServerProcess, signal: AbortSign
 	const runsc = await prepareRunsc(config, progress, signal);
 	const [instanceId, apiKey] = [await ensureInstanceId(config.dataDir), await ensureApiKey(config.dataDir)];
 	const adminToken = await ensureAdminToken(config.dataDir);
-	const server = await options.startServer({ config, instanceId, apiKey, adminToken, runsc, progress }, signal).catch(async (error) => {
-		// What an interrupted start made ahead, and what it adopted, would wait for a next server that may never come.
-		if (signal.aborted && (await options.untilStopped) === "end") await clean(options, instanceId);
-		throw error;
-	});
+	const server = await options
+		.startServer({ config, instanceId, apiKey, adminToken, runsc, progress }, signal)
+		.catch(async (error) => {
+			// What an interrupted start made ahead, and what it adopted, would wait for a next server that may never come.
+			if (signal.aborted && (await options.untilStopped) === "end") await clean(options, instanceId);
+			throw error;
+		});
 	try {
 		const self = identifyProcess(process.pid);
 		if (self === undefined) throw new Error("this process is not in /proc");

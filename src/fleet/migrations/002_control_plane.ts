@@ -1,6 +1,6 @@
 import type { Kysely } from "kysely";
 
-/** Repeatable requests, logs of sandboxes, and how often a template was used. */
+/** Repeatable requests, logs of sandboxes, how often a template was used, and keys that stay revoked. */
 export async function up(db: Kysely<unknown>): Promise<void> {
 	await db.schema
 		.createTable("repeatable_requests")
@@ -27,4 +27,5 @@ export async function up(db: Kysely<unknown>): Promise<void> {
 		.addColumn("spawn_count", "integer", (column) => column.notNull().defaultTo(0))
 		.execute();
 	await db.schema.alterTable("templates").addColumn("last_spawned_at", "text").execute();
+	await db.schema.alterTable("api_keys").addColumn("revoked_at", "text").execute();
 }

@@ -1,0 +1,45 @@
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { ADMIN_TOKEN, API_KEY, type OpenApi, openApi } from "./fixture.ts";
+
+let api: OpenApi;
+beforeEach(async () => {
+	api = await openApi();
+});
+afterEach(() => api[Symbol.asyncDispose]());
+
+const KEY = {
+	id: "key-1",
+	name: "first",
+	mask: { prefix: "e2b_", valueLength: 40, maskedValuePrefix: "01", maskedValueSuffix: "4567" },
+	createdAt: "2026-01-02T03:04:05.000Z",
+	createdBy: null,
+	firstUsed: null,
+	lastUsed: "2026-01-02T03:04:05.000Z",
+};
+
+test("keys are shown masked; only the answer to their making has the value", async () => {
+	expect((await api.call("GET", "/api-keys")).body).toEqual([KEY]);
+	const made = await api.call("POST", "/api-keys", { name: "ci" });
+	expect([made.status, made.body]).toEqual([201, { ...KEY, id: "key-2", name: "ci", key: API_KEY }]);
+	expect((await api.call("PATCH", "/api-keys/key-1", { name: "x" })).body).toEqual({ ...KEY, name: "x" });
+	expect((await api.call("DELETE", "/api-keys/key-1")).status).toBe(204);
+	expect((await api.call("POST", "/api-keys", {})).status).toBe(400);
+});
+
+test("a team sees itself, with the key it came with", async () => {
+	expect((await api.call("GET", "/teams")).body).toEqual([{ teamID: "team-1", name: "Acme", apiKey: API_KEY, isDefault: true }]);
+});
+
+test("the operator's routes open for the admin token alone", async () => {
+	for (const headers of [{}, { "X-Admin-Token": "wrong" }, { "X-Admin-Token": API_KEY }]) {
+		expect(await api.call("GET", "/admin/teams", undefined, headers)).toMatchObject({ status: 401, body: { code: 401 } });
+	}
+	const headers = { "X-Admin-Token": ADMIN_TOKEN, "X-API-KEY": "" };
+	expect((await api.call("GET", "/admin/teams", undefined, headers)).body).toMatchObject([{ slug: "acme" }]);
+	const made = await api.call("POST", "/admin/teams", { slug: "new" }, headers);
+	expect([made.status, made.body]).toMatchObject([201, { slug: "new", name: "new", apiKey: API_KEY }]);
+	expect((await api.call("POST", "/admin/teams/team-1/sandboxes/kill", undefined, headers)).body).toEqual({
+		killedCount: 3,
+		failedCount: 0,
+	});
+});

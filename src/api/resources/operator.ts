@@ -1,0 +1,63 @@
+/** What only the operator may do, by the admin token: nothing here looks at API keys. */
+import { createHash, timingSafeEqual } from "node:crypto";
+import { Type } from "typebox";
+import { OffshootError } from "../../protocol/index.ts";
+import type { ApiContext, App } from "../app.ts";
+import { answers } from "../schemas.ts";
+
+const tags = ["operator"];
+const Team = Type.Object({ teamID: Type.String(), slug: Type.String(), name: Type.String(), createdAt: Type.String() });
+
+export function operatorRoutes(app: App, { control, adminToken }: ApiContext): void {
+	const { accounts } = control;
+	app.addHook("onRequest", async (request) => {
+		const given = request.headers["x-admin-token"];
+		if (typeof given !== "string" || !sameText(given, adminToken)) {
+			throw new OffshootError("unauthenticated", "X-Admin-Token is missing or wrong: it is in admin-token in the data directory");
+		}
+	});
+
+	app.get("/admin/teams", { schema: { tags, summary: "List teams", response: answers({ 200: Type.Array(Team) }) } }, async () =>
+		(await accounts.listTeams()).map(teamView),
+	);
+
+	app.post(
+		"/admin/teams",
+		{
+			schema: {
+				tags,
+				summary: "Make a team and its first API key",
+				body: Type.Object({ slug: Type.String(), name: Type.Optional(Type.String()) }),
+				response: answers({ 201: Type.Object({ ...Team.properties, apiKey: Type.String({ description: "shown this once" }) }) }),
+			},
+		},
+		async (request, reply) => {
+			const team = await accounts.createTeam(request.body.slug, request.body.name);
+			const { key } = await accounts.createKey(team, "first");
+			return reply.code(201).send({ ...teamView(team), apiKey: key });
+		},
+	);
+
+	app.post(
+		"/admin/teams/:teamID/sandboxes/kill",
+		{
+			schema: {
+				tags,
+				summary: "Kill all sandboxes of a team",
+				params: Type.Object({ teamID: Type.String() }),
+				response: answers({ 200: Type.Object({ killedCount: Type.Integer(), failedCount: Type.Integer() }) }),
+			},
+		},
+		async (request) => ({ killedCount: await accounts.killAll(request.params.teamID), failedCount: 0 }),
+	);
+}
+
+function teamView(team: { readonly id: string; readonly slug: string; readonly name: string; readonly createdAt: Date }) {
+	return { teamID: team.id, slug: team.slug, name: team.name, createdAt: team.createdAt.toISOString() };
+}
+
+/** In a time that does not depend on where they differ. */
+function sameText(a: string, b: string): boolean {
+	const digest = (text: string) => createHash("sha256").update(text).digest();
+	return timingSafeEqual(digest(a), digest(b));
+}

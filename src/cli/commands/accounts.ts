@@ -1,0 +1,117 @@
+/**
+ * Teams and keys, straight in the database of the data directory: it works with and without a running server, which
+ * asks the database about every key and so knows of each change at once.
+ */
+import { join } from "node:path";
+import {
+	type ApiKeyRecord,
+	createKey,
+	createTeam,
+	type Fleet,
+	maskedKey,
+	openFleet,
+	renameKey,
+	revokeKey,
+	type TeamRecord,
+} from "../../fleet/index.ts";
+import { OffshootError } from "../../protocol/index.ts";
+import type { Config } from "../config.ts";
+import { readInstanceId } from "../instance/secrets.ts";
+import { requireRoot } from "../prepare/index.ts";
+
+export interface TeamChoice {
+	/** Slug; the first team when undefined. */
+	readonly team: string | undefined;
+}
+
+export async function keyCreate(config: Config, name: string, choice: TeamChoice, signal: AbortSignal): Promise<void> {
+	await withTeam(config, choice, signal, async (fleet, team) => {
+		const { key, id } = await createKey(fleet, team.id, name);
+		process.stdout.write(`${key}\n`);
+		process.stderr.write(`Key '${name}' (${id}) of team ${team.slug}; it is shown this once.\n`);
+	});
+}
+
+export async function keyList(config: Config, choice: TeamChoice, signal: AbortSignal): Promise<void> {
+	await withTeam(config, choice, signal, async (fleet, team) => {
+		const rows = (await fleet.keys.list(team.id)).map(keyRow);
+		process.stdout.write(table(["ID", "NAME", "KEY", "CREATED", "FIRST USED", "LAST USED"], rows));
+	});
+}
+
+export async function keyRename(
+	config: Config,
+	id: string,
+	name: string,
+	choice: TeamChoice,
+	signal: AbortSignal,
+): Promise<void> {
+	await withTeam(config, choice, signal, async (fleet, team) => {
+		await renameKey(fleet, team.id, id, name);
+	});
+}
+
+export async function keyRevoke(config: Config, id: string, choice: TeamChoice, signal: AbortSignal): Promise<void> {
+	await withTeam(config, choice, signal, (fleet, team) => revokeKey(fleet, team.id, id));
+}
+
+export async function teamCreate(config: Config, slug: string, name: string | undefined, signal: AbortSignal): Promise<void> {
+	await withFleet(config, signal, async (fleet) => {
+		const team = await createTeam(fleet, slug, name);
+		const { key } = await createKey(fleet, team.id, "first");
+		process.stdout.write(`${key}\n`);
+		process.stderr.write(`Team ${team.slug} (${team.id}) with its first key, which is shown this once.\n`);
+	});
+}
+
+export async function teamList(config: Config, signal: AbortSignal): Promise<void> {
+	await withFleet(config, signal, async (fleet) => {
+		const rows = (await fleet.teams.list()).map((team) => [team.id, team.slug, team.name, team.createdAt.toISOString()]);
+		process.stdout.write(table(["ID", "SLUG", "NAME", "CREATED"], rows));
+	});
+}
+
+async function withFleet(config: Config, signal: AbortSignal, work: (fleet: Fleet) => Promise<void>): Promise<void> {
+	requireRoot("key");
+	if ((await readInstanceId(config.dataDir)) === undefined) {
+		throw new OffshootError("not_found", `${config.dataDir} has never had a server. FIX: ./offshoot up --detach`);
+	}
+	const fleet = await openFleet({ path: join(config.dataDir, "offshoot.db") }, signal);
+	try {
+		await work(fleet);
+	} finally {
+		await fleet.close();
+	}
+}
+
+function withTeam(
+	config: Config,
+	{ team }: TeamChoice,
+	signal: AbortSignal,
+	work: (fleet: Fleet, team: TeamRecord) => Promise<void>,
+): Promise<void> {
+	return withFleet(config, signal, async (fleet) => {
+		const found = team === undefined ? fleet.defaultTeam : await fleet.teams.bySlug(team);
+		if (!found) throw new OffshootError("not_found", `there is no team '${team}'. FIX: ./offshoot team list`);
+		await work(fleet, found);
+	});
+}
+
+function keyRow(key: ApiKeyRecord): readonly string[] {
+	const time = (date: Date | undefined) => date?.toISOString() ?? "never";
+	return [key.id, key.name, maskedKey(key), time(key.createdAt), time(key.firstUsedAt), time(key.lastUsedAt)];
+}
+
+function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+	const lines = [head, ...rows];
+	const widths = head.map((_, column) => Math.max(...lines.map((line) => (line[column] ?? "").length)));
+	return lines
+		.map(
+			(line) =>
+				`${line
+					.map((cell, column) => cell.padEnd(widths[column] ?? 0))
+					.join("  ")
+					.trimEnd()}\n`,
+		)
+		.join("");
+}
