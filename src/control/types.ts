@@ -140,6 +140,7 @@ export interface ControlStats {
 }
 
 export interface Control {
+	readonly accounts: Accounts;
 	/** Team of an API key; undefined for an unknown or revoked one. */
 	authenticate(apiKey: string): Promise<Team | undefined>;
 
@@ -167,7 +168,6 @@ export interface Control {
 
 	/** @param idempotencyKey as for createSandbox */
 	createSnapshot(
-	readonly accounts: Accounts;
 		team: Team,
 		sandboxId: string,
 		request: CreateSnapshotRequest,
