@@ -6,9 +6,9 @@ import { run } from "../command.ts";
 import { DnsForwarder } from "./dns.ts";
 import { openForeignChains } from "./foreign-firewall.ts";
 import { enableForwarding } from "./forwarding.ts";
-import type { AddressBlock, InstanceNames } from "./names.ts";
-import { baseRules } from "./rules.ts";
-import { runNft } from "./slot-host.ts";
+import { type AddressBlock, type InstanceNames, proxyUidOf } from "./names.ts";
+import type { DnsListener } from "./rules.ts";
+import { applyRules } from "./upgrade.ts";
 
 export interface InstanceOptions {
 	readonly names: InstanceNames;
@@ -17,20 +17,27 @@ export interface InstanceOptions {
 	readonly log: Pick<Logger, "info" | "warn">;
 }
 
+export interface Instance {
+	readonly dns: DnsForwarder;
+	readonly dnsListener: DnsListener;
+	readonly mtu: number;
+}
+
 /** Can be repeated: what a former process of this instance left is replaced, its slots and their policies are kept. */
-export async function startInstance(options: InstanceOptions, signal: AbortSignal): Promise<{ dns: DnsForwarder; mtu: number }> {
+export async function startInstance(options: InstanceOptions, signal: AbortSignal): Promise<Instance> {
 	const { names, block, operatorAllowCidrs, log } = options;
 	await run("ip", ["addr", "replace", `${block.dns}/32`, "dev", "lo", "label", names.dnsLabel], { signal });
 	const [dns, listener] = await DnsForwarder.start(block.dns, block.cidr, signal);
 	try {
-		await runNft(baseRules({ names, addressRange: block.cidr, operatorAllowCidrs, dns: listener }), signal);
+		const proxyUid = proxyUidOf(block.cidr);
+		await applyRules({ names, block, addressRange: block.cidr, operatorAllowCidrs, dns: listener, proxyUid, log }, signal);
 		// After the rules: from here on the host forwards, and nothing may be routed to or from a slot unchecked.
 		await enableForwarding();
 		const refused = await openForeignChains(names, signal);
 		if (refused.length > 0) {
 			log.warn({ chains: refused }, "another firewall drops the sandboxes' packets and its rules cannot be changed: see doctor");
 		}
-		return { dns, mtu: await uplinkMtu(signal) };
+		return { dns, dnsListener: listener, mtu: await uplinkMtu(signal) };
 	} catch (error) {
 		dns.close();
 		throw error;

@@ -84,3 +84,11 @@ function macOf(address: string): string {
 	const bytes = address.split(".").map((byte) => Number(byte).toString(16).padStart(2, "0"));
 	return ["02", "00", ...bytes].join(":");
 }
+
+/** First of a range that systemd's map of user ids leaves unused: https://systemd.io/UIDS-GIDS */
+const FIRST_PROXY_UID = 1_879_048_192;
+
+/** User id of an instance's egress proxy, which nobody else on the host has: blocks of addresses are never shared. */
+export function proxyUidOf(addressRange: string): number {
+	return FIRST_PROXY_UID + (parseCidr(addressRange).base % 2 ** 24);
+}

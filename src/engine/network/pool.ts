@@ -5,10 +5,12 @@
  */
 import type { Logger } from "pino";
 import { OffshootError } from "../../protocol/index.ts";
-import type { DnsForwarder } from "./dns.ts";
-import { startInstance } from "./instance.ts";
-import { AddressBlock, type InstanceNames, namesOf } from "./names.ts";
-import { firstPolicyRules, policyRules } from "./rules.ts";
+import { CLOSED_CIDRS } from "./closed.ts";
+import { ProxyProcess } from "./egress/proxy-process.ts";
+import { listenerRules } from "./egress-rules.ts";
+import { type Instance, startInstance } from "./instance.ts";
+import { AddressBlock, type InstanceNames, namesOf, proxyUidOf } from "./names.ts";
+import { firstPolicyRules, needsProxy, policyRules } from "./policy-rules.ts";
 import { makeSlot, prepareSlot, renewSlot, runNft, type SlotRecord, slotAt } from "./slot-host.ts";
 import { removeInstanceNetwork } from "./teardown.ts";
 import { findTraces, removeTraces, tracedIndexes } from "./traces.ts";
@@ -38,22 +40,46 @@ const CLEAN_UP_MS = 30_000;
 export async function createSlotPool(options: SlotPoolOptions, signal: AbortSignal): Promise<SlotPool> {
 	const names = namesOf(options.instanceId);
 	const block = new AddressBlock(options.addressRange);
-	const { dns, mtu } = await startInstance({ ...options, names, block }, signal);
+	const instance = await startInstance({ ...options, names, block }, signal);
 	try {
 		const leftOver = tracedIndexes(await findTraces(names, signal));
-		return new HostSlotPool({ options, names, block, dns, mtu, leftOver });
+		const proxy = newProxy(options, names, block, instance);
+		return new HostSlotPool({ options, names, block, instance, proxy, leftOver });
 	} catch (error) {
-		dns.close();
+		instance.dns.close();
 		throw error;
 	}
+}
+
+function newProxy(
+	{ operatorAllowCidrs, log }: SlotPoolOptions,
+	names: InstanceNames,
+	block: AddressBlock,
+	{ dnsListener }: Instance,
+): ProxyProcess {
+	const { address, udpPort } = dnsListener;
+	const uid = proxyUidOf(block.cidr);
+	return new ProxyProcess({
+		proxy: {
+			address,
+			uid,
+			dnsServer: `${address}:${udpPort}`,
+			closedCidrs: [...CLOSED_CIDRS, block.cidr],
+			operatorAllowCidrs,
+		},
+		onListening: async (ports) => {
+			await runNft(listenerRules(names, { address, uid, ports }), AbortSignal.timeout(CLEAN_UP_MS));
+		},
+		log,
+	});
 }
 
 interface PoolParts {
 	readonly options: SlotPoolOptions;
 	readonly names: InstanceNames;
 	readonly block: AddressBlock;
-	readonly dns: DnsForwarder;
-	readonly mtu: number;
+	readonly instance: Instance;
+	readonly proxy: ProxyProcess;
 	readonly leftOver: ReadonlySet<number>;
 }
 
@@ -111,10 +137,14 @@ class HostSlotPool implements SlotPool {
 	}
 
 	async setEgress(slot: Slot, policy: EgressPolicy, signal: AbortSignal): Promise<void> {
+		const { names, proxy } = this.#parts;
 		const record = this.#recordOf(slot);
-		const rules = record.closed ? firstPolicyRules : policyRules;
+		const rules = (record.closed ? firstPolicyRules : policyRules)(names, slot.index, policy);
 		record.closed = false;
-		await runNft(rules(this.#parts.names, slot.index, policy), signal);
+		// Before the rules that lead to it; and what it still carries ends only when nothing leads to it any more.
+		if (needsProxy(policy)) await proxy.set(record.slot.address, policy);
+		await runNft(rules, signal);
+		if (!needsProxy(policy)) await proxy.drop(record.slot.address);
 	}
 
 	async release(slot: Slot): Promise<void> {
@@ -125,9 +155,10 @@ class HostSlotPool implements SlotPool {
 	}
 
 	async #clean(record: SlotRecord): Promise<void> {
-		const { names, options } = this.#parts;
+		const { names, options, proxy } = this.#parts;
 		try {
 			await renewSlot(names, record, AbortSignal.timeout(CLEAN_UP_MS));
+			await proxy.drop(record.slot.address);
 			this.#free.push(record);
 		} catch (error) {
 			options.log.warn({ err: error, slot: record.slot.index }, "network slot could not be cleaned; removing it");
@@ -158,7 +189,8 @@ class HostSlotPool implements SlotPool {
 		this.#stop.abort(new OffshootError("busy", "the node is stopping"));
 		await this.#filling;
 		await Promise.all(this.#busy.values());
-		this.#parts.dns.close();
+		this.#parts.proxy.close();
+		this.#parts.instance.dns.close();
 	}
 
 	async destroy(signal: AbortSignal): Promise<void> {
@@ -190,8 +222,8 @@ class HostSlotPool implements SlotPool {
 
 	/** `place` runs before the index stops being busy, so that it is accounted for at every moment. */
 	async #make(index: number, signal: AbortSignal, place: (record: SlotRecord) => void): Promise<SlotRecord> {
-		const { names, block, mtu } = this.#parts;
-		const making = makeSlot(names, block, index, mtu, AbortSignal.any([signal, this.#stop.signal]));
+		const { names, block, instance } = this.#parts;
+		const making = makeSlot(names, block, index, instance.mtu, AbortSignal.any([signal, this.#stop.signal]));
 		await this.#track(
 			index,
 			making.then(place, () => this.#discard(index)),

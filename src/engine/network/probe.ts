@@ -3,8 +3,9 @@ import { randomBytes } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { CommandError, run } from "../command.ts";
 import { chainEnd, foreignChains, listRules } from "./foreign-firewall.ts";
-import { AddressBlock, namesOf } from "./names.ts";
-import { baseRules, policyRules, slotRules } from "./rules.ts";
+import { AddressBlock, namesOf, proxyUidOf } from "./names.ts";
+import { policyRules } from "./policy-rules.ts";
+import { baseRules, slotRules } from "./rules.ts";
 
 export interface ProbeResult {
 	readonly ok: boolean;
@@ -115,7 +116,7 @@ function probeRules(): string {
 	const block = new AddressBlock(addressRange);
 	const dns = { address: block.dns, udpPort: 53, tcpPort: 53 };
 	return [
-		baseRules({ names, addressRange, operatorAllowCidrs: [], dns }),
+		baseRules({ names, addressRange, operatorAllowCidrs: [], dns, proxyUid: proxyUidOf(addressRange) }),
 		slotRules({ names, index: 0, address: block.slot(0), generation: 1 }),
 		policyRules(names, 0, { internet: true, allowCidrs: [], denyCidrs: [] }),
 	].join("");

@@ -1,13 +1,14 @@
 import { expect, test } from "vitest";
 import { namesOf } from "./names.ts";
-import { baseRules, firstPolicyRules, policyRules } from "./rules.ts";
+import { firstPolicyRules, policyRules } from "./policy-rules.ts";
+import { baseRules } from "./rules.ts";
 
 const names = namesOf("abc");
 
 /** Rules of the chain in the order the kernel asks them, for a chain that held only `closed` before. */
 function effective(text: string): string[] {
 	const rules: string[] = ["closed"];
-	for (const line of text.trim().split("\n")) {
+	for (const line of text.split("\n").filter((line) => line.includes(" policy_7"))) {
 		if (line.startsWith("flush")) rules.length = 0;
 		const rule = line.replace(/^\w+ rule ip offshoot_abc policy_7 /, "");
 		if (line.startsWith("add rule")) rules.push(rule);
@@ -38,7 +39,13 @@ test("denying everything is the same as no internet", () => {
 
 test("only the operator's single addresses open the host", () => {
 	const dns = { address: "198.18.0.1", udpPort: 1, tcpPort: 2 };
-	const text = baseRules({ names, addressRange: "198.18.0.0/22", operatorAllowCidrs: ["10.0.0.0/8", "10.1.1.1/32"], dns });
+	const text = baseRules({
+		names,
+		addressRange: "198.18.0.0/22",
+		operatorAllowCidrs: ["10.0.0.0/8", "10.1.1.1/32"],
+		dns,
+		proxyUid: 5,
+	});
 	expect(text).toContain("fib daddr type local ip daddr != { 10.1.1.1 } goto refuse");
 	expect(text).toContain('input iifname "osabc-*" ip daddr 10.1.1.1 accept');
 	expect(text).not.toContain('input iifname "osabc-*" ip daddr 10.0.0.0/8');

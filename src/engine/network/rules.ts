@@ -3,8 +3,10 @@
  *
  * A packet's way. From a guest: `netdev` ingress of its veth (only IPv4 from the guest's own address passes; its source
  * becomes the slot's address) → `prerouting` (closed ranges, then the tenant's policy) → `input` (DNS only) or `forward`
- * (closed ranges again, in case somebody's DNAT rewrote the destination) → masquerade. To a guest: only what this host
- * itself opened (`output`), or an answer (`forward`); then `netdev` egress gives it the guest's address.
+ * (closed ranges again, in case somebody's DNAT rewrote the destination) → masquerade. Connections that the policy leads
+ * through the egress proxy are redirected to it (`input`); what the proxy itself opens is closed to the same ranges
+ * (`output`, by its user). To a guest: only what this host itself opened (`output`), or an answer (`forward`); then
+ * `netdev` egress gives it the guest's address.
  *
  * A slot is used by one sandbox after another. Connections that were tracked for an earlier one must not reach the next:
  * every connection carries the slot's *generation* as its conntrack mark, and packets of another generation are dropped.
@@ -12,8 +14,8 @@
 import { GATEWAY_ADDRESS, GUEST_ADDRESS } from "../../protocol/index.ts";
 import { ipv4Cidrs } from "./cidr.ts";
 import { CLOSED_CIDRS } from "./closed.ts";
+import { EGRESS_CHAINS, REDIRECTS } from "./egress-rules.ts";
 import { GUEST_MAC, type InstanceNames } from "./names.ts";
-import type { EgressPolicy } from "./types.ts";
 
 /** Tracked connections that one user of a slot may hold at a time: the table is the host's, and finite. */
 const MAX_CONNECTIONS = 4096;
@@ -29,6 +31,8 @@ export interface BaseRules {
 	readonly addressRange: string;
 	readonly operatorAllowCidrs: readonly string[];
 	readonly dns: DnsListener;
+	/** User that the egress proxy runs as, and nobody else. */
+	readonly proxyUid: number;
 }
 
 export interface SlotRules {
@@ -45,13 +49,14 @@ interface Chain {
 }
 
 /**
- * Everything that does not belong to one slot. May be applied again at any time, in one transaction: sets, maps and
- * the chains of slots are kept.
+ * Everything that does not belong to one slot. May be applied again at any time, in one transaction, to tables of the
+ * same version: sets, maps and the chains of slots are kept.
  */
 export function baseRules(options: BaseRules): string {
 	const { table } = options.names;
 	return `${[
 		`add table ip ${table}`,
+		`add map ip ${table} redirects { type ifname : verdict; }`,
 		`add map ip ${table} policies { type ifname : verdict; }`,
 		`add map ip ${table} generation { type ifname : mark; }`,
 		`add set ip ${table} live { type ifname . mark; }`,
@@ -85,12 +90,13 @@ const CHECK_GUEST: Chain = {
 	],
 };
 
-function ipChains({ names, addressRange, operatorAllowCidrs, dns }: BaseRules): Chain[] {
+function ipChains({ names, addressRange, operatorAllowCidrs, dns, proxyUid }: BaseRules): Chain[] {
 	const slots = `"${names.linkPrefix}*"`;
 	const operator = ipv4Cidrs(operatorAllowCidrs);
 	const closed = `ip daddr { ${CLOSED_CIDRS.join(", ")} }${exceptFor(operator)}`;
 	// A wide range opened by the operator opens the network behind the host, not the host itself: that takes its exact address.
 	const hosts = operator.filter((cidr) => !cidr.includes("/"));
+	const dnsListener = `ip daddr ${dns.address} meta l4proto { tcp, udp } th dport { ${dns.udpPort}, ${dns.tcpPort} }`;
 	const dnsQuery = `ip daddr ${GATEWAY_ADDRESS} meta l4proto { tcp, udp } th dport 53`;
 
 	return [
@@ -134,8 +140,10 @@ function ipChains({ names, addressRange, operatorAllowCidrs, dns }: BaseRules): 
 			rules: [
 				`iifname ${slots} ip daddr ${GATEWAY_ADDRESS} udp dport 53 dnat to ${dns.address}:${dns.udpPort}`,
 				`iifname ${slots} ip daddr ${GATEWAY_ADDRESS} tcp dport 53 dnat to ${dns.address}:${dns.tcpPort}`,
+				"iifname vmap @redirects",
 			],
 		},
+		...EGRESS_CHAINS.map((name) => ({ name, rules: name in REDIRECTS ? ["drop"] : [] })),
 		{
 			name: "input",
 			hook: "filter hook input priority filter",
@@ -143,6 +151,9 @@ function ipChains({ names, addressRange, operatorAllowCidrs, dns }: BaseRules): 
 				`iifname ${slots} ct direction reply accept`,
 				`iifname ${slots} ct status dnat ip daddr ${dns.address} udp dport ${dns.udpPort} accept`,
 				`iifname ${slots} ct status dnat ip daddr ${dns.address} tcp dport ${dns.tcpPort} accept`,
+				`iifname ${slots} ct status dnat jump egress_input`,
+				// Of a proxy that is gone: its clients shall know.
+				`iifname ${slots} ct status dnat ip daddr ${dns.address} meta l4proto tcp reject with tcp reset`,
 				...hosts.map((host) => `iifname ${slots} ip daddr ${host} accept`),
 				`iifname ${slots} drop`,
 			],
@@ -168,11 +179,24 @@ function ipChains({ names, addressRange, operatorAllowCidrs, dns }: BaseRules): 
 		{
 			name: "output",
 			hook: "filter hook output priority filter",
-			rules: [`oifname ${slots} goto to_guest`],
+			rules: [`meta skuid ${proxyUid} goto from_proxy`, `oifname ${slots} goto to_guest`],
+		},
+		{
+			name: "from_proxy",
+			rules: [
+				`oifname ${slots} ct direction reply oifname . ct mark @live accept`,
+				`oifname ${slots} goto refuse`,
+				"ct direction reply drop",
+				`${dnsListener} accept`,
+				`fib daddr type != unicast${exceptFor(hosts)} goto refuse`,
+				`ip daddr ${addressRange} goto refuse`,
+				`${closed} goto refuse`,
+			],
 		},
 		{
 			name: "to_guest",
 			rules: [
+				"jump egress_answers",
 				"oifname . ct mark @live accept",
 				"ct state new tcp flags & (fin|syn|rst|ack) != syn reject with tcp reset",
 				"ct state new ct direction original ct mark set oifname map @generation accept",
@@ -202,6 +226,8 @@ export function slotRules({ names, index, address, generation }: SlotRules): str
 		`add chain netdev ${table} out_${index} { type filter hook egress device ${link} priority filter; policy drop; }`,
 		`add rule netdev ${table} out_${index} ip daddr ${address} ip daddr set ${GUEST_ADDRESS} accept`,
 		`add rule netdev ${table} out_${index} ether type arp accept`,
+		`add chain ip ${table} redirect_${index}`,
+		`add element ip ${table} redirects { ${link} : goto redirect_${index} }`,
 		`add chain ip ${table} policy_${index}`,
 		`add rule ip ${table} policy_${index} goto refuse`,
 		`add element ip ${table} policies { ${link} : goto policy_${index} }`,
@@ -215,6 +241,7 @@ export function renewRules(names: InstanceNames, index: number, from: number, to
 	const { table, linkPrefix } = names;
 	const link = `"${linkPrefix}${index}"`;
 	return `${[
+		`flush chain ip ${table} redirect_${index}`,
 		`flush chain ip ${table} policy_${index}`,
 		`add rule ip ${table} policy_${index} goto refuse`,
 		`delete element ip ${table} generation { ${link} }`,
@@ -223,37 +250,3 @@ export function renewRules(names: InstanceNames, index: number, from: number, to
 		`add element ip ${table} live { ${link} . ${to} }`,
 	].join("\n")}\n`;
 }
-
-/**
- * Puts the first policy of a slot's user in front of the rule that closes it, which nothing reaches from then on. A
- * transaction that only adds takes a quarter of the time of one that removes: the kernel need not wait for its readers.
- * @throws RangeError if an entry is no CIDR
- */
-export function firstPolicyRules(names: InstanceNames, index: number, policy: EgressPolicy): string {
-	return policyOf(policy)
-		.toReversed()
-		.map((rule) => `insert rule ip ${names.table} policy_${index} ${rule}\n`)
-		.join("");
-}
-
-/** Replaces a slot's policy. @throws RangeError if an entry is no CIDR */
-export function policyRules(names: InstanceNames, index: number, policy: EgressPolicy): string {
-	const chain = `ip ${names.table} policy_${index}`;
-	return [`flush chain ${chain}\n`, ...policyOf(policy).map((rule) => `add rule ${chain} ${rule}\n`)].join("");
-}
-
-/**
- * A policy is asked for every packet of the guest, so that a new one also ends open connections. Its first rule decides
- * about DNS, for which the destination is the gateway: open together with the internet. Its last rule decides everything.
- */
-function policyOf(policy: EgressPolicy): string[] {
-	const allow = ipv4Cidrs(policy.allowCidrs);
-	const deny = policy.internet ? ipv4Cidrs(policy.denyCidrs) : [EVERYTHING];
-	const open = !deny.includes(EVERYTHING);
-	const rules = [`ip daddr ${GATEWAY_ADDRESS} ${open ? "accept" : "goto refuse"}`];
-	if (allow.length > 0) rules.push(`ip daddr { ${allow.join(", ")} } accept`);
-	if (open && deny.length > 0) rules.push(`ip daddr { ${deny.join(", ")} } goto refuse`);
-	return [...rules, open ? "accept" : "goto refuse"];
-}
-
-const EVERYTHING = "0.0.0.0/0";

@@ -21,6 +21,7 @@ export interface SlotObjects {
 	/** Names of chains by family. */
 	readonly chains: readonly { readonly family: "ip" | "netdev"; readonly name: string; readonly index: number }[];
 	readonly policies: ReadonlySet<number>;
+	readonly redirects: ReadonlySet<number>;
 	/** Generation by index. */
 	readonly generations: ReadonlyMap<number, number>;
 	readonly live: readonly { readonly index: number; readonly generation: number }[];
@@ -46,6 +47,7 @@ export function tracedIndexes({ namespaces, links, rules }: Traces): Set<number>
 		...links,
 		...rules.chains.map(({ index }) => index),
 		...rules.policies,
+		...rules.redirects,
 		...rules.generations.keys(),
 		...rules.live.map(({ index }) => index),
 	]);
@@ -76,6 +78,7 @@ export function removalRules(names: InstanceNames, objects: SlotObjects, isDoome
 	const chains = objects.chains.filter(({ index }) => isDoomed(index));
 	const lines = [
 		...[...objects.policies].filter(isDoomed).map((index) => `delete element ip ${table} policies { ${link(index)} }`),
+		...[...objects.redirects].filter(isDoomed).map((index) => `delete element ip ${table} redirects { ${link(index)} }`),
 		...[...objects.generations.keys()]
 			.filter(isDoomed)
 			.map((index) => `delete element ip ${table} generation { ${link(index)} }`),
@@ -119,7 +122,7 @@ const LiveObject = Type.Object({
 	}),
 });
 
-const SLOT_CHAINS = ["in_", "out_", "policy_"];
+const SLOT_CHAINS = ["in_", "out_", "policy_", "redirect_"];
 
 /** Finds the slots' chains and elements among the objects of an instance's tables. */
 export function parseSlotObjects(names: InstanceNames, objects: readonly NftObject[]): SlotObjects {
@@ -140,6 +143,7 @@ export function parseSlotObjects(names: InstanceNames, objects: readonly NftObje
 				return index === undefined ? [] : [{ family, name, index }];
 			}),
 		policies: new Set(elements("policies").map(({ index }) => index)),
+		redirects: new Set(elements("redirects").map(({ index }) => index)),
 		generations: new Map(elements("generation").map(({ index, value }) => [index, Number(value)])),
 		live: objects
 			.filter((object) => Value.Check(LiveObject, object))

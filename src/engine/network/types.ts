@@ -8,10 +8,28 @@ export interface Slot {
 
 /** What a sandbox may reach. The closed ranges of the operator come before everything a tenant says. */
 export interface EgressPolicy {
-	/** False: nothing outside is reachable except `allowCidrs`, and no name is resolved. */
+	/** False: nothing outside is reachable except what is allowed; names are resolved only if `allowDomains` has any. */
 	readonly internet: boolean;
+	/** Reachable whatever else is closed, like `allowDomains`. */
 	readonly allowCidrs: readonly string[];
 	readonly denyCidrs: readonly string[];
+	/**
+	 * Host names in lower case, and `*.` with a name for its subdomains: reachable over HTTP on port 80 and over TLS on port
+	 * 443, by the name that the client says there.
+	 */
+	readonly allowDomains?: readonly string[];
+	/** Carries every TCP connection that the rest allows; other protocols are closed then, but for DNS. */
+	readonly egressProxy?: SocksProxy;
+}
+
+/** A SOCKS5 proxy. It is reached only at an open address, whatever its name resolves to. */
+export interface SocksProxy {
+	/** IPv4 address or host name. */
+	readonly host: string;
+	readonly port: number;
+	/** At most 255 bytes each; without a name the proxy is asked for no authentication. */
+	readonly username?: string;
+	readonly password?: string;
 }
 
 export interface SlotPool {

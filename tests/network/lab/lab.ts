@@ -100,6 +100,41 @@ export class Lab implements AsyncDisposable {
 		return server;
 	}
 
+	/**
+	 * Starts the web servers of `web.ts` in a namespace, or on the lab's host, with a certificate for example.com and its
+	 * subdomains in `certificate`. @param from address that its SOCKS proxy connects from
+	 */
+	async web(netns: string | undefined, from?: string): Promise<ChildProcess> {
+		const key = join(this.#directory, "web.key");
+		await run(
+			"sh",
+			[
+				"-ec",
+				`test -e ${this.certificate} || openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=example.com -addext subjectAltName=DNS:example.com,DNS:*.example.com,DNS:example.org -keyout ${key} -out ${this.certificate}`,
+			],
+			{ signal },
+		);
+		const server = this.#node(netns, "web.ts", JSON.stringify({ key, cert: this.certificate, from }));
+		await once(server, "message");
+		return server;
+	}
+
+	/** File with the certificate of the web servers, which is its own authority. */
+	get certificate(): string {
+		return join(this.#directory, "web.crt");
+	}
+
+	/**
+	 * Asks for a URL as a program in the namespace would; the name is taken for `address` there.
+	 * @returns what the server said, or "failed" with curl's exit code
+	 */
+	async fetch(url: string, address: string, netns: string): Promise<string> {
+		const { hostname } = new URL(url);
+		const names = [80, 443].map((port) => `--resolve ${hostname}:${port}:${address}`).join(" ");
+		const curl = `curl -s --noproxy '*' --connect-timeout 3 --max-time 8 --cacert ${this.certificate} ${names} ${url}`;
+		return (await this.sh(`nsenter --net=/run/netns/${netns} ${curl} || echo failed $?`)).trim();
+	}
+
 	/** Tries all targets at once from a namespace, or from the lab's host. Each answers "timeout", "refused" or what was said. */
 	async reach(targets: readonly Target[], netns?: string): Promise<string[]> {
 		const client = this.#node(netns, "client.ts", JSON.stringify(targets));
@@ -110,6 +145,13 @@ export class Lab implements AsyncDisposable {
 	/** A connection that goes on; see `stream.ts`. */
 	async stream(target: { host: string; protocol: "tcp" | "udp"; localPort?: number }, netns?: string): Promise<Stream> {
 		const child = this.#node(netns, "stream.ts", JSON.stringify(target));
+		await once(child, "message");
+		return new Stream(child);
+	}
+
+	/** An HTTP conversation that goes on over one connection to port 80; "GET" asks for the name's page. */
+	async talk({ host, name }: { host: string; name: string }, netns?: string): Promise<Stream> {
+		const child = this.#node(netns, "talk.ts", JSON.stringify({ host, name }));
 		await once(child, "message");
 		return new Stream(child);
 	}

@@ -1,6 +1,7 @@
 /**
  * On TCP and UDP of the port given: greets with the address of the peer, then echoes. With a second argument "dns" it also
- * answers DNS, every name with 93.184.216.34.
+ * answers DNS: names that begin with an address written with dashes (`10-20-30-40.example.com`) with that one, every other
+ * name with 93.184.216.34.
  */
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
@@ -34,12 +35,17 @@ function answer(query: Buffer): Buffer {
 	const reply = Buffer.concat([
 		query.subarray(0, end),
 		Buffer.from("c00c00010001000000050004", "hex"),
-		Buffer.from([93, 184, 216, 34]),
+		Buffer.from(addressOf(query.subarray(13, 13 + (query[12] ?? 0)).toString())),
 	]);
 	reply.writeUInt16BE(0x8180, 2);
 	reply.writeUInt16BE(1, 6);
 	reply.writeUInt32BE(0, 8);
 	return reply;
+}
+
+function addressOf(label: string): number[] {
+	const bytes = label.split("-").map(Number);
+	return bytes.length === 4 && bytes.every((byte) => byte <= 255) ? bytes : [93, 184, 216, 34];
 }
 
 function startDns() {
