@@ -19,6 +19,24 @@ import { createApi } from "./api.ts";
 
 export const API_KEY = `e2b_${"0123456789abcdef".repeat(2)}01234567`;
 export const DOMAIN = "sandboxes.test:8443";
+const BUILD = {
+	id: "build-1",
+	templateId: "one",
+	kind: "template",
+	status: "ready",
+	memory: true,
+	resources: { cpuCount: 2, memoryMB: 512, diskSizeMB: 1024 },
+	envdVersion: "0.6.13",
+	parentBuildId: undefined,
+	sourceSandboxId: undefined,
+	rootfsId: "rootfs",
+	sizeBytes: 1,
+	pauseMs: 1,
+	engineVersion: "engine-1",
+	envs: {},
+	createdAt: new Date("2026-01-02T03:04:05Z"),
+	deletedAt: undefined,
+} as const;
 export const ADMIN_TOKEN = "admin-secret";
 const TEAM: Team = { id: "team-1", slug: "acme" };
 
@@ -30,6 +48,7 @@ function page<T>(items: readonly T[], limit: number, token: string | undefined) 
 
 export class FakeControl implements Control {
 	readonly accounts = fakeAccounts();
+	readonly catalog = fakeCatalog();
 	readonly sandboxes = new Map<string, SandboxView>();
 	readonly snapshots: SnapshotView[] = [];
 	/** Every call, as `[method, …arguments]` without team and signal. */
@@ -201,6 +220,37 @@ export class FakeControl implements Control {
 	#become(view: SandboxView, state: SandboxView["state"]): SandboxView {
 		return this.add({ ...view, state });
 	}
+}
+
+/** Two templates; changes are told back. */
+function fakeCatalog(): Control["catalog"] {
+	const createdAt = new Date("2026-01-02T03:04:05Z");
+	const view = (id: string) => ({
+		template: {
+			id,
+			teamId: TEAM.id,
+			kind: "template",
+			public: false,
+			sourceSandboxId: undefined,
+			createdAt,
+			updatedAt: createdAt,
+			deletedAt: undefined,
+		} as const,
+		spawnCount: 2,
+		lastSpawnedAt: undefined,
+		buildCount: 1,
+		aliases: ["x"],
+		names: ["acme/x"],
+		build: BUILD,
+	});
+	return {
+		list: async (_team, { limit, nextToken }) => page([view("one"), view("two")], limit, nextToken),
+		get: async (_team, ref, { limit, nextToken }) => ({ ...page([BUILD], limit, nextToken), template: view(ref) }),
+		tags: async () => [{ tag: "v1", buildId: "build-1", createdAt }],
+		addTags: async (_team, _target, tags) => ({ buildId: "build-1", tags }),
+		removeTags: async () => {},
+		setPublic: async () => ["acme/x"],
+	};
 }
 
 /** One team without keys; what is asked of it is told back. */

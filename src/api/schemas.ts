@@ -117,7 +117,7 @@ const Repeatable = Type.Union([Type.String(), Type.Array(Type.String())]);
 
 export const MetadataQuery = Type.Object({ metadata: Type.Optional(Repeatable) });
 
-const paging = {
+export const paging = {
 	limit: Type.Integer({ minimum: 1, maximum: 100, default: 100 }),
 	nextToken: Type.Optional(Type.String()),
 };

@@ -7,6 +7,7 @@ import type { ArtifactFacts, NodeClient } from "../node/index.ts";
 import { newBuildId, newSandboxId, OffshootError } from "../protocol/index.ts";
 import { accountsOf } from "./accounts.ts";
 import { admit } from "./admission.ts";
+import { catalogOf } from "./catalog.ts";
 import { Chores } from "./chores.ts";
 import { type Clock, sleep, systemClock } from "./clock.ts";
 import type { Core, Gone, Limits } from "./core.ts";
@@ -129,6 +130,7 @@ function requests(core: Core): Omit<Control, "onGone"> {
 	const repeats = new Repeats(core);
 	return {
 		accounts: accountsOf(core),
+		catalog: catalogOf(core),
 		authenticate: async (apiKey) => {
 			const key = await fleet.keys.find(apiKey);
 			if (!key) return undefined;

@@ -39,6 +39,18 @@ export function readSnapshotCursor(token: string): SnapshotCursor {
 	return { createdAt: readTime(time), templateId, tag: tag.join(SEPARATOR) };
 }
 
+/** For lists that are ordered by time of making and id. */
+export function writePosition(position: { readonly createdAt: Date; readonly id: string }): string {
+	return encode([position.createdAt.toISOString(), position.id]);
+}
+
+/** @throws OffshootError invalid_request */
+export function readPosition(token: string): { readonly createdAt: Date; readonly id: string } {
+	const [time = "", id = "", ...rest] = decode(token);
+	if (id === "" || rest.length > 0) throw invalid();
+	return { createdAt: readTime(time), id };
+}
+
 function encode(parts: readonly string[]): string {
 	return Buffer.from(parts.join(SEPARATOR)).toString("base64url");
 }

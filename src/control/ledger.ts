@@ -49,10 +49,11 @@ export class Ledger {
 	 * @throws OffshootError not_found when its artifact was deleted meanwhile
 	 */
 	async add(record: SandboxRecord): Promise<void> {
-		await this.#fleet.transaction(async ({ sandboxes, builds }) => {
+		await this.#fleet.transaction(async ({ sandboxes, builds, catalog }) => {
 			const build = await builds.get(record.artifactId);
 			if (!build || build.deletedAt) throw new OffshootError("not_found", `template '${record.templateId}' not found`);
 			await sandboxes.insert(record);
+			await catalog.noteSpawn(record.templateId, record.createdAt);
 		});
 		this.#records.set(record.id, record);
 	}

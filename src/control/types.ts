@@ -1,5 +1,6 @@
 /** What `api` and `edge` see of control. Every method that changes a sandbox is durable when its promise resolves. */
 import type { Accounts } from "./accounts.ts";
+import type { Catalog } from "./catalog.ts";
 
 export interface Team {
 	readonly id: string;
@@ -141,6 +142,7 @@ export interface ControlStats {
 
 export interface Control {
 	readonly accounts: Accounts;
+	readonly catalog: Catalog;
 	/** Team of an API key; undefined for an unknown or revoked one. */
 	authenticate(apiKey: string): Promise<Team | undefined>;
 

@@ -174,7 +174,7 @@ export class BuildRepository {
 	}
 }
 
-function toBuild(row: Selectable<BuildsTable>): BuildRecord {
+export function toBuild(row: Selectable<BuildsTable>): BuildRecord {
 	return {
 		id: row.id,
 		templateId: row.template_id ?? undefined,

@@ -7,6 +7,7 @@ import { dirname } from "node:path";
 import { Kysely } from "kysely";
 import { Migrator } from "kysely/migration";
 import { BuildRepository } from "./builds.ts";
+import { CatalogRepository } from "./catalog.ts";
 import { NodeSqliteDialect } from "./dialect.ts";
 import { KeyRepository } from "./keys.ts";
 import { migrations } from "./migrations/index.ts";
@@ -22,6 +23,7 @@ export interface Repositories {
 	readonly keys: KeyRepository;
 	readonly templates: TemplateRepository;
 	readonly builds: BuildRepository;
+	readonly catalog: CatalogRepository;
 	readonly sandboxes: SandboxRepository;
 	readonly requests: RequestRepository;
 }
@@ -73,6 +75,7 @@ function repositoriesOf(db: Kysely<Schema>): Repositories {
 		keys: new KeyRepository(db),
 		templates: new TemplateRepository(db),
 		builds: new BuildRepository(db),
+		catalog: new CatalogRepository(db),
 		sandboxes: new SandboxRepository(db),
 		requests: new RequestRepository(db),
 	};

@@ -1,5 +1,6 @@
 export { createKey, createTeam, maskedKey, renameKey, revokeKey } from "./accounts.ts";
 export type { NewBuild, SnapshotRecord } from "./builds.ts";
+export type { CatalogPosition, TagRecord, TemplateSummary } from "./catalog.ts";
 export type { NetworkRecord } from "./columns.ts";
 export { type Fleet, openFleet, type Repositories } from "./fleet.ts";
 export type * from "./records.ts";

@@ -127,7 +127,7 @@ export class TemplateRepository {
 	}
 }
 
-function toTemplate(row: Selectable<TemplatesTable>): TemplateRecord {
+export function toTemplate(row: Selectable<TemplatesTable>): TemplateRecord {
 	return {
 		id: row.id,
 		teamId: row.team_id ?? undefined,

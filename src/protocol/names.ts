@@ -34,7 +34,23 @@ export function parseTemplateRef(text: string, field = "name"): TemplateRef {
 
 	if (namespace !== undefined && !WORD.test(namespace)) throw invalid("the namespace may have a-z, 0-9, - and _ only");
 	if (!WORD.test(alias)) throw invalid("expected [namespace/]alias[:tag] with a-z, 0-9, - and _ only");
-	if (tag !== undefined && !TAG.test(tag)) throw invalid("the tag may have a-z, 0-9, -, _ and . only");
-	if (tag !== undefined && UUID.test(tag)) throw invalid("a tag must not be a UUID");
+	const wrong = tag === undefined ? undefined : tagMistake(tag);
+	if (wrong !== undefined) throw invalid(wrong);
 	return { namespace, alias, tag };
+}
+
+/**
+ * Parses a tag by itself, after trimming and lower-casing it.
+ * @throws OffshootError invalid_request
+ */
+export function parseTag(text: string, field: string): string {
+	const tag = text.trim().toLowerCase();
+	const wrong = tag.length > MAX_NAME_LENGTH ? `it has more than ${MAX_NAME_LENGTH} characters` : tagMistake(tag);
+	if (wrong !== undefined) throw new OffshootError("invalid_request", `${field} '${text.slice(0, 140)}' is invalid: ${wrong}`);
+	return tag;
+}
+
+function tagMistake(tag: string): string | undefined {
+	if (!TAG.test(tag)) return "the tag may have a-z, 0-9, -, _ and . only";
+	return UUID.test(tag) ? "a tag must not be a UUID" : undefined;
 }

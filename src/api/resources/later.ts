@@ -4,7 +4,7 @@ import { OffshootError } from "../../protocol/index.ts";
 import type { App } from "../app.ts";
 
 const BUILDS = "Building templates over the API is";
-const TEMPLATES = "Managing templates over the API is";
+const TEMPLATES = "The list of default templates is";
 const VOLUMES = "Volumes are";
 const SECRETS = "Secrets are";
 const METRICS = "Metrics are";
@@ -25,15 +25,7 @@ const LATER: readonly (readonly [method: HTTPMethods, url: string, what: string]
 	["POST", "/v2/templates/:templateID/builds/:buildID", BUILDS],
 	["GET", "/templates/:templateID/builds/:buildID/status", BUILDS],
 	["GET", "/templates/:templateID/builds/:buildID/logs", BUILDS],
-	["GET", "/templates", TEMPLATES],
-	["GET", "/v2/templates", TEMPLATES],
 	["GET", "/default-templates", TEMPLATES],
-	["GET", "/templates/:templateID", TEMPLATES],
-	["PATCH", "/templates/:templateID", TEMPLATES],
-	["PATCH", "/v2/templates/:templateID", TEMPLATES],
-	["GET", "/templates/:templateID/tags", TEMPLATES],
-	["POST", "/templates/tags", TEMPLATES],
-	["DELETE", "/templates/tags", TEMPLATES],
 	["GET", "/volumes", VOLUMES],
 	["POST", "/volumes", VOLUMES],
 	["GET", "/volumes/:volumeID", VOLUMES],

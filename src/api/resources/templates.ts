@@ -1,12 +1,65 @@
 /** Templates by id or name. A snapshot is a template too: this is how clients delete one. */
+import type { FastifyReply } from "fastify";
 import { Type } from "typebox";
+import type { Team } from "../../control/index.ts";
+import { OffshootError } from "../../protocol/index.ts";
 import { type ApiContext, type App, teamOf } from "../app.ts";
-import { answers, Nothing } from "../schemas.ts";
+import { answers, Nothing, paging } from "../schemas.ts";
+import * as schemas from "../template-schemas.ts";
+import { template, templateWithBuilds } from "../template-views.ts";
 
 const tags = ["templates"];
+const params = Type.Object({ templateID: Type.String() });
+const TeamChoice = Type.Object({ teamID: Type.Optional(Type.String()) });
+/** The first generation of the list has no pages. */
+const V1_PAGE = 100;
 
-export function templateRoutes(app: App, { control, signal }: ApiContext): void {
-	const aliasAnswer = answers({ 200: Type.Object({ templateID: Type.String(), public: Type.Boolean() }) });
+export function templateRoutes(app: App, context: ApiContext): void {
+	listRoutes(app, context);
+	templateRoute(app, context);
+	tagRoutes(app, context);
+}
+
+function listRoutes(app: App, { control: { catalog } }: ApiContext): void {
+	const response = answers({ 200: Type.Array(schemas.Template) });
+	app.get(
+		"/v2/templates",
+		{
+			schema: {
+				tags,
+				summary: "List templates, page by page, newest first",
+				querystring: Type.Object({ ...paging, ...TeamChoice.properties }),
+				response,
+			},
+		},
+		async (request, reply) => {
+			const team = teamOf(request);
+			assertOwnTeam(team, request.query.teamID);
+			const page = await catalog.list(team, { limit: request.query.limit, nextToken: request.query.nextToken });
+			return announceNext(reply, page.nextToken).send(page.items.map(template));
+		},
+	);
+
+	app.get(
+		"/templates",
+		{ schema: { tags, summary: "List templates (first API)", querystring: TeamChoice, response } },
+		async (request) => {
+			const team = teamOf(request);
+			assertOwnTeam(team, request.query.teamID);
+			const found = [];
+			let nextToken: string | undefined;
+			do {
+				const page = await catalog.list(team, { limit: V1_PAGE, nextToken });
+				found.push(...page.items.map(template));
+				nextToken = page.nextToken;
+			} while (nextToken !== undefined);
+			return found;
+		},
+	);
+}
+
+function templateRoute(app: App, { control, signal }: ApiContext): void {
+	const { catalog } = control;
 	app.get(
 		"/templates/aliases/:alias",
 		{
@@ -14,7 +67,7 @@ export function templateRoutes(app: App, { control, signal }: ApiContext): void 
 				tags,
 				summary: "Find a template by its name",
 				params: Type.Object({ alias: Type.String() }),
-				response: aliasAnswer,
+				response: answers({ 200: Type.Object({ templateID: Type.String(), public: Type.Boolean() }) }),
 			},
 		},
 		async (request) => {
@@ -23,13 +76,51 @@ export function templateRoutes(app: App, { control, signal }: ApiContext): void 
 		},
 	);
 
+	app.get(
+		"/templates/:templateID",
+		{
+			schema: {
+				tags,
+				summary: "Read a template and its builds, newest first",
+				params,
+				querystring: Type.Object(paging),
+				response: answers({ 200: schemas.TemplateWithBuilds }),
+			},
+		},
+		async (request, reply) => {
+			const found = await catalog.get(teamOf(request), request.params.templateID, {
+				limit: request.query.limit,
+				nextToken: request.query.nextToken,
+			});
+			return announceNext(reply, found.nextToken).send(templateWithBuilds(found.template, found.items));
+		},
+	);
+
+	for (const url of ["/v2/templates/:templateID", "/templates/:templateID"]) {
+		app.patch(
+			url,
+			{
+				schema: {
+					tags,
+					summary: "Show a template to other teams, or hide it",
+					params,
+					body: Type.Object({ public: Type.Boolean() }),
+					response: answers({ 200: Type.Object({ names: Type.Array(Type.String()) }) }),
+				},
+			},
+			async (request) => ({
+				names: [...(await catalog.setPublic(teamOf(request), request.params.templateID, request.body.public))],
+			}),
+		);
+	}
+
 	app.delete(
 		"/templates/:templateID",
 		{
 			schema: {
 				tags,
 				summary: "Delete a template or snapshot with all its builds",
-				params: Type.Object({ templateID: Type.String() }),
+				params,
 				response: answers({ 204: Nothing }),
 			},
 		},
@@ -38,4 +129,56 @@ export function templateRoutes(app: App, { control, signal }: ApiContext): void 
 			return reply.code(204).send(null);
 		},
 	);
+}
+
+function tagRoutes(app: App, { control: { catalog } }: ApiContext): void {
+	app.get(
+		"/templates/:templateID/tags",
+		{ schema: { tags, summary: "List a template's tags", params, response: answers({ 200: Type.Array(schemas.Tag) }) } },
+		async (request) => {
+			const found = await catalog.tags(teamOf(request), request.params.templateID);
+			return found.map(({ tag, buildId, createdAt }) => ({ tag, buildID: buildId, createdAt: createdAt.toISOString() }));
+		},
+	);
+
+	app.post(
+		"/templates/tags",
+		{
+			schema: {
+				tags,
+				summary: "Point tags at a build",
+				body: Type.Object({ target: Type.String({ description: "name:tag" }), tags: Type.Array(Type.String()) }),
+				response: answers({ 201: Type.Object({ buildID: Type.String(), tags: Type.Array(Type.String()) }) }),
+			},
+		},
+		async (request, reply) => {
+			const changed = await catalog.addTags(teamOf(request), request.body.target, request.body.tags);
+			return reply.code(201).send({ buildID: changed.buildId, tags: [...changed.tags] });
+		},
+	);
+
+	app.delete(
+		"/templates/tags",
+		{
+			schema: {
+				tags,
+				summary: "Remove tags",
+				body: Type.Object({ name: Type.String(), tags: Type.Array(Type.String()) }),
+				response: answers({ 204: Nothing }),
+			},
+		},
+		async (request, reply) => {
+			await catalog.removeTags(teamOf(request), request.body.name, request.body.tags);
+			return reply.code(204).send(null);
+		},
+	);
+}
+
+function assertOwnTeam(team: Team, teamId: string | undefined): void {
+	if (teamId === undefined || teamId === team.id) return;
+	throw new OffshootError("forbidden", `teamID '${teamId.slice(0, 80)}' is not the team of the API key, '${team.id}'`);
+}
+
+function announceNext(reply: FastifyReply, nextToken: string | undefined): FastifyReply {
+	return nextToken === undefined ? reply : reply.header("x-next-token", nextToken);
 }

@@ -1,0 +1,53 @@
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { type OpenApi, openApi } from "./fixture.ts";
+
+let api: OpenApi;
+beforeEach(async () => {
+	api = await openApi();
+});
+afterEach(() => api[Symbol.asyncDispose]());
+
+const AT = "2026-01-02T03:04:05.000Z";
+
+test("templates have every field that clients require, and come page by page", async () => {
+	const { body, headers } = await api.call("GET", "/v2/templates?limit=1");
+	expect(body).toEqual([
+		{
+			templateID: "one",
+			buildID: "build-1",
+			buildStatus: "ready",
+			cpuCount: 2,
+			memoryMB: 512,
+			diskSizeMB: 1024,
+			envdVersion: "0.6.13",
+			public: false,
+			names: ["acme/x"],
+			aliases: ["x"],
+			createdAt: AT,
+			updatedAt: AT,
+			createdBy: null,
+			lastSpawnedAt: null,
+			spawnCount: 2,
+			buildCount: 1,
+		},
+	]);
+	expect(headers.get("x-next-token")).toBe("1");
+	expect((await api.call("GET", "/templates?teamID=team-1")).body).toHaveLength(2);
+	expect((await api.call("GET", "/templates?teamID=team-2")).status).toBe(403);
+});
+
+test("one template comes with its builds", async () => {
+	expect((await api.call("GET", "/templates/acme%2Fx")).body).toMatchObject({
+		templateID: "acme/x",
+		builds: [{ buildID: "build-1", status: "ready", createdAt: AT, updatedAt: AT, cpuCount: 2, memoryMB: 512 }],
+	});
+});
+
+test("tags are listed, added and removed, visibility is changed", async () => {
+	expect((await api.call("GET", "/templates/x/tags")).body).toEqual([{ tag: "v1", buildID: "build-1", createdAt: AT }]);
+	const added = await api.call("POST", "/templates/tags", { target: "x:v1", tags: ["a", "b"] });
+	expect([added.status, added.body]).toEqual([201, { buildID: "build-1", tags: ["a", "b"] }]);
+	expect((await api.call("DELETE", "/templates/tags", { name: "x", tags: ["a"] })).status).toBe(204);
+	expect((await api.call("PATCH", "/v2/templates/x", { public: true })).body).toEqual({ names: ["acme/x"] });
+	expect((await api.call("PATCH", "/v2/templates/x", {})).status).toBe(400);
+});

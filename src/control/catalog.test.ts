@@ -1,0 +1,88 @@
+import { afterEach, beforeEach, expect, it } from "vitest";
+import { World } from "./testing/world.ts";
+
+const invalid = { code: "invalid_request" };
+const notFound = { code: "not_found" };
+const forbidden = { code: "forbidden" };
+const page = { limit: 100, nextToken: undefined };
+
+let world: World;
+beforeEach(async () => {
+	world = await World.open();
+});
+afterEach(() => world[Symbol.asyncDispose]());
+
+it("lists the platform's templates with how often they were used, and no snapshots", async () => {
+	const { sandboxId } = await world.create();
+	await world.snapshot(sandboxId, "snap");
+	await world.fork(sandboxId, 2);
+	const { items } = await world.control.catalog.list(world.team, page);
+	expect(items).toMatchObject([{ names: ["base"], aliases: ["base"], spawnCount: 3, buildCount: 1, template: { public: true } }]);
+	expect(items[0]?.lastSpawnedAt).toEqual(new Date(world.clock.now()));
+	const first = await world.control.catalog.list(world.team, { limit: 1, nextToken: undefined });
+	expect(first.nextToken).toBeUndefined();
+});
+
+it("pages through the builds of a name, newest first", async () => {
+	const { sandboxId } = await world.create();
+	for (const tag of ["v1", "v2", "v3"]) {
+		await world.snapshot(sandboxId, `snap:${tag}`);
+		await new Promise((resolve) => setTimeout(resolve, 5));
+	}
+	const tags = await world.control.catalog.tags(world.team, "local/snap");
+	const expected = tags.toSorted((a, b) => (a.tag < b.tag ? 1 : -1)).map((tag) => tag.buildId);
+	const seen: string[] = [];
+	let nextToken: string | undefined;
+	do {
+		const found = await world.control.catalog.get(world.team, "snap", { limit: 2, nextToken });
+		seen.push(...found.items.map((build) => build.id));
+		nextToken = found.nextToken;
+	} while (nextToken !== undefined);
+	expect(seen).toEqual(expected);
+});
+
+it("moves tags between builds; the default one stays", async () => {
+	const { catalog } = world.control;
+	const { sandboxId } = await world.create();
+	await world.snapshot(sandboxId, "snap:v1");
+	const { buildId } = await catalog.addTags(world.team, "snap:v1", ["stable", "Stable", "v1.0"]);
+	expect((await catalog.tags(world.team, "snap")).map((tag) => [tag.tag, tag.buildId])).toEqual(
+		expect.arrayContaining([
+			["stable", buildId],
+			["v1", buildId],
+			["v1.0", buildId],
+		]),
+	);
+	await world.create({ templateRef: "snap:stable" });
+	await catalog.removeTags(world.team, "snap", ["stable"]);
+	await expect(world.create({ templateRef: "snap:stable" })).rejects.toMatchObject(notFound);
+	await expect(catalog.removeTags(world.team, "snap", ["stable"])).rejects.toMatchObject(notFound);
+	await expect(catalog.removeTags(world.team, "snap", ["default"])).rejects.toMatchObject(invalid);
+	await expect(catalog.removeTags(world.team, "snap:v1", ["v1"])).rejects.toMatchObject(invalid);
+	await expect(catalog.addTags(world.team, "snap:none", ["x"])).rejects.toMatchObject(notFound);
+	await expect(catalog.addTags(world.team, "snap:v1", ["a b"])).rejects.toMatchObject(invalid);
+	await expect(catalog.addTags(world.team, "snap:v1", [])).rejects.toMatchObject(invalid);
+});
+
+it("shows a template to other teams only when its owner says so, and lets nobody else change it", async () => {
+	const { catalog } = world.control;
+	const other = await world.fleet.teams.create({ slug: "other", name: "other" });
+	const { sandboxId } = await world.create();
+	await world.snapshot(sandboxId, "snap");
+	const theirs = () =>
+		world.control.createSandbox(other, { ...world.request, templateRef: "local/snap" }, AbortSignal.timeout(5_000));
+	await expect(theirs()).rejects.toMatchObject(forbidden);
+	expect(await catalog.setPublic(world.team, "snap", true)).toEqual(["local/snap"]);
+	await theirs();
+	for (const refused of [
+		catalog.get(other, "local/snap", page),
+		catalog.tags(other, "local/snap"),
+		catalog.addTags(other, "local/snap", ["x"]),
+		catalog.removeTags(other, "local/snap", ["x"]),
+		catalog.setPublic(other, "local/snap", false),
+	]) {
+		await expect(refused).rejects.toMatchObject(notFound);
+	}
+	await expect(catalog.setPublic(world.team, "base", false)).rejects.toMatchObject(forbidden);
+	await expect(catalog.addTags(world.team, "base", ["x"])).rejects.toMatchObject(forbidden);
+});
