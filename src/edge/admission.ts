@@ -1,9 +1,9 @@
 /** Turns control's decision about a request into a guest to talk to, or into the answer for the client. */
 import { timingSafeEqual } from "node:crypto";
-import type { IncomingMessage } from "node:http";
 import type { Admission, Control } from "../control/index.ts";
 import { AGENT_PORT, CONTROL_PORT, OffshootError } from "../protocol/index.ts";
 import * as answers from "./answers.ts";
+import type { ClientRequest } from "./client.ts";
 import { isControlOnlyPath } from "./control-paths.ts";
 import type { Plan } from "./exchange.ts";
 import type { Guest, Guests } from "./guests.ts";
@@ -44,7 +44,7 @@ export class Admissions {
 	}
 
 	/** @param signal ends the waiting, not what control does meanwhile: other requests may wait for the same resume */
-	async judge(req: IncomingMessage, signal: AbortSignal): Promise<Verdict> {
+	async judge(req: ClientRequest, signal: AbortSignal): Promise<Verdict> {
 		const located = this.#locate(req);
 		if ("answer" in located) return located;
 		try {
@@ -58,7 +58,7 @@ export class Admissions {
 		}
 	}
 
-	#locate(req: IncomingMessage): Located | { readonly answer: answers.Answer } {
+	#locate(req: ClientRequest): Located | { readonly answer: answers.Answer } {
 		const destination = destinationOf(req);
 		if (destination === undefined) return { answer: answers.invalidTarget("Invalid host") };
 		const signed = isAddressed(req, destination) ? undefined : signedFileRequest(req, destination.path);
@@ -78,7 +78,7 @@ export class Admissions {
 		return { target, destination, accessToken: single(req.headers["x-access-token"]) };
 	}
 
-	async #admit(req: IncomingMessage, { target, destination, accessToken }: Located, signal: AbortSignal): Promise<Verdict> {
+	async #admit(req: ClientRequest, { target, destination, accessToken }: Located, signal: AbortSignal): Promise<Verdict> {
 		const trafficToken = single(req.headers["e2b-traffic-access-token"]);
 		for (let tries = 0; tries < ADMISSIONS; tries++) {
 			const admission = await this.#control.admit({ ...target, accessToken, trafficToken }, signal);
@@ -98,7 +98,7 @@ export class Admissions {
 }
 
 /** True when the request itself names its sandbox. */
-export function isAddressed(req: IncomingMessage, { hostname }: Destination): boolean {
+export function isAddressed(req: ClientRequest, { hostname }: Destination): boolean {
 	return isSandboxHost(hostname) || hasRoutingHeaders(req);
 }
 

@@ -2,7 +2,7 @@
  * What the edge itself answers instead of a sandbox. Clients tell "not running" from "unreachable" by status and
  * message, so the texts here are part of the protocol: only 502 may mean that a sandbox is not there.
  */
-import type { IncomingMessage, ServerResponse } from "node:http";
+import type { ClientRequest, ClientResponse } from "./client.ts";
 import { isBrowserNavigation, renderPage } from "./page.ts";
 
 export interface Answer {
@@ -73,7 +73,7 @@ export const internalError: Answer = { status: 500, body: { message: "internal e
 export const invalidSignature: Answer = { status: 401, body: { code: 401, message: "invalid signature" } };
 
 /** Sends an answer; the connection stays usable. What the client still uploads is read and thrown away. */
-export function sendAnswer(req: IncomingMessage, res: ServerResponse, { status, body, retryAfterSeconds }: Answer): void {
+export function sendAnswer(req: ClientRequest, res: ClientResponse, { status, body, retryAfterSeconds }: Answer): void {
 	const [type, text] = rendered(req, status, body);
 	res.setHeader("content-type", type);
 	res.setHeader("content-length", Buffer.byteLength(text));
@@ -85,7 +85,7 @@ export function sendAnswer(req: IncomingMessage, res: ServerResponse, { status, 
 	req.resume();
 }
 
-function rendered(req: IncomingMessage, status: number, body: Answer["body"]): [type: string, text: string] {
+function rendered(req: ClientRequest, status: number, body: Answer["body"]): [type: string, text: string] {
 	if (typeof body === "string") return ["text/plain; charset=utf-8", body];
 	if (isBrowserNavigation(req)) return ["text/html; charset=utf-8", renderPage(status, body)];
 	return ["application/json; charset=utf-8", JSON.stringify(body)];

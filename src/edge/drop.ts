@@ -1,10 +1,9 @@
 /**
- * How a client's connection ends when its sandbox is gone. Clients decide by the way it ends: a body cut short by FIN
+ * How a client's HTTP/1.1 connection ends when its sandbox is gone. Clients decide by the way it ends: a body cut short by FIN
  * means "the sandbox was killed or reached its end of life", while a completed body, or a TCP reset, reads as some
  * other failure. So the body is never finished, and the socket is not closed while bytes from the client may be
  * unread or on their way, since the kernel answers those with a reset that can overtake what was sent before.
  */
-import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
 
 /** How long the client's bytes are read and thrown away after our FIN, ms. */
@@ -15,18 +14,6 @@ const dropped = new WeakSet<object>();
 /** True for connections that were ended by `drop`: whatever still arrives on them is to be ignored. */
 export function isDropped(socket: object): boolean {
 	return dropped.has(socket);
-}
-
-/** Cuts a response short. Its headers have been sent; nothing may be written to it afterwards. */
-export function dropResponse(req: IncomingMessage, res: ServerResponse): void {
-	const socket = res.socket;
-	if (socket === null) {
-		// Still queued behind an earlier answer of a pipelining client: none of it has been sent.
-		res.destroy();
-		return;
-	}
-	dropSocket(socket);
-	req.resume();
 }
 
 /** Sends FIN after all that was written, reads on until the client closes too. */

@@ -2,15 +2,15 @@
  * Traffic to sandboxes. Guarantees: a request reaches a guest only after control admitted it, never its control port;
  * nothing is buffered; and when a guest ends, every client of it learns so in the way its protocol means it.
  */
-import type { IncomingMessage, ServerResponse } from "node:http";
+import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
 import type { Logger } from "pino";
 import { Admissions, type EdgeControl, isAddressed, type Verdict } from "./admission.ts";
 import { internalError, sendAnswer } from "./answers.ts";
+import { type ClientRequest, type ClientResponse, hasBody, isOpen } from "./client.ts";
 import { dropSocket, isDropped } from "./drop.ts";
 import { Exchange } from "./exchange.ts";
 import { Guests } from "./guests.ts";
-import { hasBody } from "./headers.ts";
 import { signedFileRequest } from "./signed-files.ts";
 import { destinationOf } from "./target.ts";
 import { responseOn, Tunnel } from "./tunnel.ts";
@@ -24,10 +24,10 @@ export interface EdgeOptions {
 
 export interface Edge {
 	/** True for requests to sandboxes, false for requests to the control plane. */
-	handles(req: IncomingMessage): boolean;
+	handles(req: ClientRequest): boolean;
 	/** True for requests to sandboxes that `upgrade` takes; other upgrade wishes are ignored, as HTTP allows. */
 	upgrades(req: IncomingMessage): boolean;
-	request(req: IncomingMessage, res: ServerResponse): void;
+	request(req: ClientRequest, res: ClientResponse): void;
 	/**
 	 * @param client a connection with no other answer on its way, whose errors the caller listens to
 	 * @param head first bytes after the request's headers
@@ -49,7 +49,7 @@ export function createEdge({ control, log, connectionLimit = DEFAULT_CONNECTION_
 	 * Runs one request. Never rejects, whatever goes wrong in the edge itself: nobody could catch it.
 	 * @param fail ends the client's side when `run` could not
 	 */
-	async function serve(req: IncomingMessage, run: (verdict: Verdict) => void, fail: () => void): Promise<void> {
+	async function serve(req: ClientRequest, run: (verdict: Verdict) => void, fail: () => void): Promise<void> {
 		try {
 			run(await admissions.judge(req, closing.signal));
 		} catch (error) {
@@ -81,7 +81,7 @@ export function createEdge({ control, log, connectionLimit = DEFAULT_CONNECTION_
 				return;
 			}
 			const run = (verdict: Verdict) => {
-				if (res.destroyed || res.headersSent) return;
+				if (!isOpen(res) || res.headersSent) return;
 				if ("answer" in verdict) sendAnswer(req, res, verdict.answer);
 				else new Exchange(req, res, verdict.guest, verdict.plan).start();
 			};

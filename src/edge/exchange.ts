@@ -1,13 +1,13 @@
 /**
- * One HTTP/1.1 request to a guest and its answer. Guarantees exactly one outcome for the client: the guest's whole
+ * One request to a guest and its answer. The client may speak HTTP/1.1 or HTTP/2, the guest is asked in HTTP/1.1. Guarantees exactly one outcome for the client: the guest's whole
  * answer, an answer of the edge (only before the guest's headers were passed on), or a dropped connection; and that
  * the guest learns when the client has left.
  */
-import { type ClientRequest, type IncomingMessage, request, type ServerResponse } from "node:http";
+import { type ClientRequest as GuestRequest, type IncomingMessage, request } from "node:http";
 import { type Answer, invalidTarget, noAnswerInTime, portClosed, sendAnswer } from "./answers.ts";
-import { dropResponse } from "./drop.ts";
+import { type ClientRequest, type ClientResponse, dropResponse, hasBody } from "./client.ts";
 import type { Flow, Guest } from "./guests.ts";
-import { hasBody, requestHeaders } from "./headers.ts";
+import { requestHeaders } from "./headers.ts";
 import { relayRequestBody, relayResponse } from "./relay.ts";
 
 /** How long a connection may be silent in both directions, ms. Long streams carry keep-alive messages. */
@@ -24,15 +24,18 @@ export interface Plan {
 }
 
 export class Exchange implements Flow {
-	readonly #req: IncomingMessage;
-	readonly #res: ServerResponse;
+	readonly #req: ClientRequest;
+	readonly #res: ClientResponse;
 	readonly #guest: Guest;
 	readonly #plan: Plan;
-	#upstream: ClientRequest | undefined;
+	#upstream: GuestRequest | undefined;
 	#stopUpload: () => void = () => {};
+	/** No other outcome can come. */
 	#settled = false;
+	/** The guest's answer has come to its end. */
+	#answered = false;
 
-	constructor(req: IncomingMessage, res: ServerResponse, guest: Guest, plan: Plan) {
+	constructor(req: ClientRequest, res: ClientResponse, guest: Guest, plan: Plan) {
 		this.#req = req;
 		this.#res = res;
 		this.#guest = guest;
@@ -86,6 +89,7 @@ export class Exchange implements Flow {
 		});
 		response.once("end", () => {
 			this.#settled = true;
+			this.#answered = true;
 		});
 		try {
 			relayResponse(response, this.#res);
@@ -94,7 +98,7 @@ export class Exchange implements Flow {
 		}
 	}
 
-	#onError(upstream: ClientRequest): void {
+	#onError(upstream: GuestRequest): void {
 		if (this.#settled || upstream !== this.#upstream) return;
 		if (this.#res.headersSent) this.#cut();
 		else if (upstream.reusedSocket && !hasBody(this.#req)) this.#send();
@@ -127,7 +131,7 @@ export class Exchange implements Flow {
 	/** The client has its answer, or has left before. */
 	#leave(): void {
 		this.#guest.remove(this);
-		const finished = this.#res.writableFinished && this.#upstream?.writableFinished === true;
+		const finished = this.#answered && this.#upstream?.writableFinished === true;
 		this.#settled = true;
 		if (finished) return;
 		this.#stopUpload();

@@ -68,7 +68,10 @@ export interface OpenEdge extends AsyncDisposable {
 	readonly control: FakeControl;
 	readonly port: number;
 	readonly url: string;
+	readonly tlsUrl: string;
 }
+
+let certificate: { readonly key: Buffer; readonly cert: Buffer } | undefined;
 
 const API: RequestListener = (_req, res) => res.writeHead(200, { "x-room": "api" }).end("api");
 
@@ -76,11 +79,14 @@ export async function openEdge(options: Partial<EdgeOptions> = {}, api: RequestL
 	const control = new FakeControl();
 	const edge = createEdge({ control, log: pino({ level: "silent" }), ...options });
 	const ended = new AbortController();
-	const door = await openFrontDoor({ api, edge, bind: "127.0.0.1", port: 0, signal: ended.signal });
+	certificate ??= selfSigned();
+	const tls = { key: certificate.key.toString(), cert: certificate.cert.toString(), port: 0 };
+	const door = await openFrontDoor({ api, edge, bind: "127.0.0.1", port: 0, tls, signal: ended.signal });
 	return {
 		control,
 		port: door.port,
 		url: `http://127.0.0.1:${door.port}`,
+		tlsUrl: `https://127.0.0.1:${door.tlsPort}`,
 		[Symbol.asyncDispose]: () => door.close(),
 	};
 }

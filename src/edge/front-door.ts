@@ -1,6 +1,6 @@
 /**
- * The listener that clients connect to. API and sandbox traffic share one port: requests that name a sandbox go to the
- * edge, all others to the API. Owns the server and its sockets.
+ * The listeners that clients connect to, a plain one and, with a certificate, an encrypted one. API and sandbox traffic
+ * share them: requests that name a sandbox go to the edge, all others to the API. Owns the servers and their sockets.
  */
 import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -8,6 +8,8 @@ import type { Duplex } from "node:stream";
 import { dropSocket, isDropped } from "./drop.ts";
 import type { Edge } from "./edge.ts";
 import { IDLE_TIMEOUT_MS } from "./exchange.ts";
+import { createHttp2, type Http2Door } from "./http2.ts";
+import { openTls, type TlsListener, type TlsOptions } from "./tls-listener.ts";
 
 export interface FrontDoorOptions {
 	/** Answers requests that are not for a sandbox. */
@@ -17,6 +19,8 @@ export interface FrontDoorOptions {
 	readonly bind: string;
 	/** 0 takes a free one. */
 	readonly port: number;
+	/** Listens with TLS too, on a port of its own. */
+	readonly tls?: TlsOptions;
 	/** Ends the door: as `close`. */
 	readonly signal: AbortSignal;
 }
@@ -24,6 +28,7 @@ export interface FrontDoorOptions {
 export interface FrontDoor {
 	readonly address: string;
 	readonly port: number;
+	readonly tlsPort: number | undefined;
 	/**
 	 * Stops accepting, ends sandbox traffic (the sandboxes live on), lets the API finish what it has begun. Resolves when
 	 * every connection is closed.
@@ -38,8 +43,28 @@ const CLOSE_GRACE_MS = 30_000;
 const CLOSE_IDLE_EVERY_MS = 50;
 
 /** Listens. @throws the listen error, for example EADDRINUSE */
-export async function openFrontDoor({ api, edge, bind, port, signal }: FrontDoorOptions): Promise<FrontDoor> {
+export async function openFrontDoor({ api, edge, bind, port, tls, signal }: FrontDoorOptions): Promise<FrontDoor> {
 	signal.throwIfAborted();
+	const server = createHttp1(api, edge);
+	const http2 = createHttp2(api, edge);
+	await listen(server, bind, port);
+	const encrypted = tls && (await openTls(bind, tls, server, http2).catch((error: unknown) => abandon(server, error)));
+	let closed: Promise<void> | undefined;
+	const close = () => {
+		closed ??= shut({ server, http2, encrypted }, edge);
+		return closed;
+	};
+	signal.addEventListener("abort", () => void close(), { once: true });
+	const { address, port: actualPort } = server.address() as AddressInfo;
+	return { address, port: actualPort, tlsPort: encrypted?.port, close };
+}
+
+function abandon(server: Server, error: unknown): never {
+	server.close();
+	throw error;
+}
+
+function createHttp1(api: RequestListener, edge: Edge): Server {
 	const server = createServer({
 		maxHeaderSize: MAX_HEADER_BYTES,
 		headersTimeout: HEADERS_TIMEOUT_MS,
@@ -73,16 +98,7 @@ export async function openFrontDoor({ api, edge, bind, port, signal }: FrontDoor
 		else edge.upgrade(req, client, head);
 	});
 	server.on("clientError", refuseMalformed);
-
-	await listen(server, bind, port);
-	let closed: Promise<void> | undefined;
-	const close = () => {
-		closed ??= shut(server, edge);
-		return closed;
-	};
-	signal.addEventListener("abort", () => void close(), { once: true });
-	const { address, port: actualPort } = server.address() as AddressInfo;
-	return { address, port: actualPort, close };
+	return server;
 }
 
 /** Which connections have requests whose answers are not complete: more than one when a client pipelines. */
@@ -110,12 +126,22 @@ function listen(server: Server, bind: string, port: number): Promise<void> {
 	});
 }
 
-async function shut(server: Server, edge: Edge): Promise<void> {
-	const done = new Promise<void>((resolve) => server.close(() => resolve()));
+interface Listeners {
+	readonly server: Server;
+	readonly http2: Http2Door;
+	readonly encrypted: TlsListener | undefined;
+}
+
+async function shut({ server, http2, encrypted }: Listeners, edge: Edge): Promise<void> {
+	const done = Promise.all([new Promise<void>((resolve) => server.close(() => resolve())), encrypted?.close()]);
 	edge.close();
+	http2.close();
 	// Connections that were busy at that moment fall idle one by one, and would stay open for their keep-alive time.
 	const idle = setInterval(() => server.closeIdleConnections(), CLOSE_IDLE_EVERY_MS);
-	const impatient = setTimeout(() => server.closeAllConnections(), CLOSE_GRACE_MS);
+	const impatient = setTimeout(() => {
+		server.closeAllConnections();
+		http2.destroy();
+	}, CLOSE_GRACE_MS);
 	await done;
 	clearInterval(idle);
 	clearTimeout(impatient);

@@ -1,8 +1,8 @@
 /** The same answers for people who open a sandbox's address in a browser. */
-import type { IncomingMessage } from "node:http";
+import type { ClientRequest } from "./client.ts";
 
 /** True when a browser asks for a page: not for its scripts and fetches, and never for command-line clients. */
-export function isBrowserNavigation(req: IncomingMessage): boolean {
+export function isBrowserNavigation(req: ClientRequest): boolean {
 	const agent = req.headers["user-agent"] ?? "";
 	const accept = req.headers.accept ?? "";
 	const destination = req.headers["sec-fetch-dest"] ?? "document";

@@ -1,14 +1,14 @@
 /** Passes bodies on, chunk by chunk as they come, at the pace of the slower side. */
-import type { ClientRequest, IncomingMessage, ServerResponse } from "node:http";
+import type { ClientRequest as GuestRequest, IncomingMessage } from "node:http";
+import { addTrailers, type ClientRequest, type ClientResponse, isOpen, writeHead } from "./client.ts";
 import { fields, responseHeaders } from "./headers.ts";
 
 /**
  * Starts the client's response and streams the guest's body into it; finishes it only when the guest finished its own.
  * @throws when the guest's status line or headers can't be sent on
  */
-export function relayResponse(from: IncomingMessage, to: ServerResponse): void {
-	to.sendDate = false;
-	to.writeHead(from.statusCode ?? 502, from.statusMessage ?? "", responseHeaders(from));
+export function relayResponse(from: IncomingMessage, to: ClientResponse): void {
+	writeHead(to, from, responseHeaders(from));
 	let started = false;
 	from.on("data", (chunk: Buffer) => {
 		started = true;
@@ -17,12 +17,12 @@ export function relayResponse(from: IncomingMessage, to: ServerResponse): void {
 	to.on("drain", () => from.resume());
 	from.on("end", () => {
 		started = true;
-		if (from.rawTrailers.length > 0) to.addTrailers([...fields(from.rawTrailers)]);
+		if (from.rawTrailers.length > 0) addTrailers(to, [...fields(from.rawTrailers)]);
 		to.end();
 	});
 	// Headers travel with the first bytes of the body if those are here already, else alone: a stream may stay silent long.
 	setImmediate(() => {
-		if (!started && !to.destroyed && to.socket?.writable === true) to.flushHeaders();
+		if (!started && isOpen(to) && to.socket?.writable === true) to.flushHeaders();
 	});
 }
 
@@ -30,7 +30,7 @@ export function relayResponse(from: IncomingMessage, to: ServerResponse): void {
  * Streams the client's body to the guest.
  * @returns a function that stops it; the rest of the body is then read and thrown away, so that the connection stays usable
  */
-export function relayRequestBody(from: IncomingMessage, to: ClientRequest): () => void {
+export function relayRequestBody(from: ClientRequest, to: GuestRequest): () => void {
 	let started = false;
 	const onData = (chunk: Buffer) => {
 		started = true;

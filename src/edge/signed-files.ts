@@ -3,7 +3,7 @@
  * sandboxes builds such URLs; the signature is made with the sandbox's 256-bit token, so a match names exactly one.
  */
 import { createHash, timingSafeEqual } from "node:crypto";
-import type { IncomingMessage } from "node:http";
+import type { ClientRequest } from "./client.ts";
 
 export interface SignedFileRequest {
 	readonly path: string;
@@ -19,7 +19,7 @@ interface Candidate {
 }
 
 /** Reads a signed file request; undefined when the URL is none. */
-export function signedFileRequest(req: IncomingMessage, url: string): SignedFileRequest | undefined {
+export function signedFileRequest(req: ClientRequest, url: string): SignedFileRequest | undefined {
 	const question = url.indexOf("?");
 	if (question < 0 || url.slice(0, question) !== "/files") return undefined;
 	const query = new URLSearchParams(url.slice(question + 1));
@@ -34,7 +34,7 @@ export function signedFileRequest(req: IncomingMessage, url: string): SignedFile
 	};
 }
 
-function operationOf(req: IncomingMessage): "read" | "write" {
+function operationOf(req: ClientRequest): "read" | "write" {
 	const method = req.method === "OPTIONS" ? req.headers["access-control-request-method"] : req.method;
 	return method === "POST" ? "write" : "read";
 }

@@ -3,9 +3,10 @@
  * headers. Guarantees that a port is a plain decimal number from 1 to 65535 and an id is well formed, so nothing
  * further on has to doubt them, and that a request with two opinions about its host is refused.
  */
-import type { IncomingMessage } from "node:http";
 import { isIP } from "node:net";
 import { isSandboxId } from "../protocol/index.ts";
+import type { ClientRequest } from "./client.ts";
+import { fields } from "./headers.ts";
 
 export interface SandboxTarget {
 	readonly sandboxId: string;
@@ -36,19 +37,29 @@ export interface Destination {
  * Reads where a request wants to go. The authority of an absolute-form target replaces the Host header (RFC 9112 §3.2.2).
  * Undefined when the request names more than one host.
  */
-export function destinationOf(req: IncomingMessage): Destination | undefined {
-	const hosts = req.rawHeaders.filter((text, index) => index % 2 === 0 && isHostField(text));
-	if (hosts.length > 1) return undefined;
+export function destinationOf(req: ClientRequest): Destination | undefined {
+	const named = namedHosts(req.rawHeaders);
+	if (named === undefined) return undefined;
 
 	const url = req.url ?? "/";
 	const absolute = ABSOLUTE_FORM.exec(url);
-	const authority = absolute?.[1] ?? req.headers.host ?? "";
+	const authority = absolute?.[1] ?? named;
 	const path = absolute === null ? url : originForm(absolute[2] ?? "");
 	return { authority, hostname: hostnameOf(authority), path };
 }
 
-function isHostField(name: string): boolean {
-	return name.length === 4 && name.toLowerCase() === "host";
+/** What Host, or with HTTP/2 also `:authority`, say; undefined when that is not one host. */
+function namedHosts(rawHeaders: readonly string[]): string | undefined {
+	let host: string | undefined;
+	let authority: string | undefined;
+	for (const [name, value] of fields(rawHeaders)) {
+		if (name === ":authority") authority = value;
+		if (name.length !== 4 || name.toLowerCase() !== "host") continue;
+		if (host !== undefined) return undefined;
+		host = value;
+	}
+	if (authority !== undefined && host !== undefined && authority !== host) return undefined;
+	return authority ?? host ?? "";
 }
 
 function originForm(rest: string): string {
@@ -72,7 +83,7 @@ export function isSharedHost(hostname: string): boolean {
 	return hostname === "localhost" || hostname.startsWith("sandbox.") || hostname.startsWith("[") || isIP(hostname) !== 0;
 }
 
-export function hasRoutingHeaders(req: IncomingMessage): boolean {
+export function hasRoutingHeaders(req: ClientRequest): boolean {
 	return req.headers[ID_HEADER] !== undefined || req.headers[PORT_HEADER] !== undefined;
 }
 
@@ -80,13 +91,13 @@ export function hasRoutingHeaders(req: IncomingMessage): boolean {
  * Finds the sandbox and port a request means. Routing headers count on every host that is not itself the name of a
  * sandbox: a machine is often reached by a name of its own, which can mean no sandbox.
  */
-export function resolveTarget(req: IncomingMessage, hostname: string): Resolution {
+export function resolveTarget(req: ClientRequest, hostname: string): Resolution {
 	if (isSandboxHost(hostname)) return fromHost(hostname);
 	if (hasRoutingHeaders(req)) return fromHeaders(req);
 	return fromHost(hostname);
 }
 
-function fromHeaders(req: IncomingMessage): Resolution {
+function fromHeaders(req: ClientRequest): Resolution {
 	const sandboxId = req.headers[ID_HEADER];
 	const port = req.headers[PORT_HEADER];
 	if (typeof sandboxId !== "string" || typeof port !== "string") return { invalid: "missing header" };

@@ -7,7 +7,8 @@ import { type ClientRequest, type IncomingMessage, request, ServerResponse } fro
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { type Answer, portClosed, sendAnswer } from "./answers.ts";
-import { dropResponse, dropSocket } from "./drop.ts";
+import { dropResponse } from "./client.ts";
+import { dropSocket } from "./drop.ts";
 import { IDLE_TIMEOUT_MS, type Plan } from "./exchange.ts";
 import type { Flow, Guest } from "./guests.ts";
 import { fields, responseHeaders, upgradeHeaders } from "./headers.ts";

@@ -1,0 +1,66 @@
+/**
+ * The client's half of an exchange, whether it came by HTTP/1.1 or HTTP/2: what Node's classes for both have in common,
+ * and the few answers that differ.
+ */
+import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from "node:http";
+import { constants, Http2ServerRequest, Http2ServerResponse } from "node:http2";
+import type { Socket } from "node:net";
+import type { Readable } from "node:stream";
+import { dropSocket } from "./drop.ts";
+
+export interface ClientRequest extends Readable {
+	readonly method?: string | undefined;
+	readonly url?: string | undefined;
+	readonly headers: IncomingHttpHeaders;
+	/** Flat `[name, value, …]`; with HTTP/2 also the pseudo header fields, whose names begin with a colon. */
+	readonly rawHeaders: string[];
+	readonly rawTrailers: string[];
+	readonly socket: Socket;
+}
+
+export type ClientResponse = ServerResponse | Http2ServerResponse;
+
+/** True when the request is followed by a body. */
+export function hasBody(req: ClientRequest): boolean {
+	if (req instanceof Http2ServerRequest) return !req.stream.endAfterHeaders;
+	return req.headers["transfer-encoding"] !== undefined || Number(req.headers["content-length"] ?? 0) > 0;
+}
+
+/** False when nothing that is written can reach the client any more. */
+export function isOpen(res: ClientResponse): boolean {
+	return res instanceof Http2ServerResponse ? !res.stream.destroyed && !res.stream.closed : !res.destroyed;
+}
+
+/** @throws when the status or a header field can't be sent */
+export function writeHead(res: ClientResponse, from: IncomingMessage, headers: string[]): void {
+	const status = from.statusCode ?? 502;
+	res.sendDate = false;
+	// HTTP/2 has no words beside the status.
+	if (res instanceof Http2ServerResponse) res.writeHead(status, headers as never);
+	else res.writeHead(status, from.statusMessage ?? "", headers);
+}
+
+export function addTrailers(res: ClientResponse, trailers: [name: string, value: string][]): void {
+	if (!(res instanceof Http2ServerResponse)) res.addTrailers(trailers);
+	else for (const [name, value] of trailers) res.setTrailer(name, value);
+}
+
+/**
+ * Cuts a response short, in the way that tells clients that the sandbox ended. Its headers have been sent; nothing may
+ * be written to it afterwards. With HTTP/2 that concerns this one stream: others of its connection may belong to other
+ * sandboxes. Clients take any code but INTERNAL_ERROR for some other failure.
+ */
+export function dropResponse(req: ClientRequest, res: ClientResponse): void {
+	if (res instanceof Http2ServerResponse) {
+		res.stream.close(constants.NGHTTP2_INTERNAL_ERROR);
+		return;
+	}
+	const { socket } = res;
+	if (socket === null) {
+		// Still queued behind an earlier answer of a pipelining client: none of it has been sent.
+		res.destroy();
+		return;
+	}
+	dropSocket(socket);
+	req.resume();
+}

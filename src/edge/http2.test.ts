@@ -1,0 +1,237 @@
+import { once } from "node:events";
+import { type ClientHttp2Session, type ClientHttp2Stream, connect, type OutgoingHttpHeaders } from "node:http2";
+import { get } from "node:https";
+import { text } from "node:stream/consumers";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { WebSocket, WebSocketServer } from "ws";
+import { CONTROL_PORT } from "../protocol/index.ts";
+import { type FakeGuest, type OpenEdge, openEdge, openGuest, ownAddress, routing } from "./fixture.ts";
+
+let edge: OpenEdge;
+let guest: FakeGuest;
+let client: ClientHttp2Session;
+
+beforeEach(async () => {
+	edge = await openEdge({}, async (req, res) => {
+		res.setHeader("x-room", "api");
+		res.end(`${req.method} ${req.url} ${await text(req)}`);
+	});
+	guest = await openGuest((req, res) => {
+		if (req.url === "/silent") return;
+		if (req.url === "/stream") {
+			res.writeHead(200);
+			res.write("first");
+			return;
+		}
+		if (req.method === "HEAD") {
+			res.end();
+			return;
+		}
+		res.writeHead(201, ["Set-Cookie", "a=1", "Set-Cookie", "b=2", "Connection", "keep-alive", "Trailer", "X-Sum"]);
+		req.pipe(res, { end: false });
+		req.once("end", () => {
+			res.addTrailers({ "X-Sum": "done" });
+			res.end();
+		});
+	});
+	edge.control.run("iabc");
+	client = connect(edge.tlsUrl, { rejectUnauthorized: false });
+});
+
+afterEach(async () => {
+	client.destroy();
+	await edge[Symbol.asyncDispose]();
+	await guest[Symbol.asyncDispose]();
+});
+
+const host = (sandboxId = "iabc", port = guest.port) => `${port}-${sandboxId}.sbx.test`;
+
+interface Outcome {
+	readonly headers: Record<string, unknown>;
+	readonly body: string;
+	readonly trailers: Record<string, unknown>;
+	/** 0 when the stream ended well. */
+	readonly code: number;
+	/** The body was declared complete. */
+	readonly complete: boolean;
+}
+
+function send(headers: OutgoingHttpHeaders, body?: string): { stream: ClientHttp2Stream; outcome: Promise<Outcome> } {
+	const stream = client.request({ ":authority": host(), ...headers }, { endStream: body === undefined });
+	if (body !== undefined) stream.end(body);
+	const outcome = { headers: {}, body: "", trailers: {}, complete: false };
+	stream.on("response", (answer) => Object.assign(outcome, { headers: answer }));
+	stream.on("trailers", (trailers) => Object.assign(outcome, { trailers }));
+	stream.on("data", (chunk) => {
+		outcome.body += chunk;
+	});
+	stream.on("end", () => {
+		outcome.complete = stream.rstCode === 0;
+	});
+	stream.on("error", () => {});
+	const { promise, resolve } = Promise.withResolvers<Outcome>();
+	stream.once("close", () => resolve({ ...outcome, code: stream.rstCode ?? 0 }));
+	return { stream, outcome: promise };
+}
+
+const ask = (headers: OutgoingHttpHeaders, body?: string) => send(headers, body).outcome;
+
+describe("a request over HTTP/2", () => {
+	test("reaches the guest as one of HTTP/1.1, and the answer comes back whole", async () => {
+		const body = "x".repeat(3_000_000);
+		const request = { ":method": "POST", ":path": "/a?b=1", cookie: ["c=1", "d=2"], "x-y": "z", te: "trailers" };
+		const answer = await ask(request, body);
+		expect(answer).toMatchObject({
+			headers: { ":status": 201, "set-cookie": ["a=1", "b=2"] },
+			trailers: { "x-sum": "done" },
+			code: 0,
+		});
+		expect(answer.body === body).toBe(true);
+		expect(answer.headers).not.toHaveProperty("connection");
+		const [seen] = guest.requests;
+		expect([seen?.method, seen?.url, seen?.httpVersion]).toEqual(["POST", "/a?b=1", "1.1"]);
+		expect(seen?.headers).toMatchObject({
+			host: host(),
+			cookie: "c=1; d=2",
+			"x-y": "z",
+			"x-forwarded-proto": "https",
+			"transfer-encoding": "chunked",
+		});
+		expect(seen?.rawHeaders.filter((name) => name.startsWith(":"))).toEqual([]);
+	});
+
+	test("keeps the length that the client gave, and has none without a body", async () => {
+		await ask({ ":method": "PUT", "content-length": 4 }, "four");
+		await ask({ ":method": "HEAD" });
+		expect(guest.requests.map(({ headers }) => [headers["content-length"], headers["transfer-encoding"]])).toEqual([
+			["4", undefined],
+			[undefined, undefined],
+		]);
+	});
+
+	test("goes by routing headers on the shared host, and to the API without them", async () => {
+		const shared = { ":authority": "sandbox.sbx.test" };
+		expect((await ask({ ...shared, ...routing("iabc", guest.port) })).headers[":status"]).toBe(201);
+		expect(await ask({ ":authority": "api.sbx.test", ":method": "POST", ":path": "/sandboxes" }, "{}")).toMatchObject({
+			headers: { ":status": 200, "x-room": "api" },
+			body: "POST /sandboxes {}",
+		});
+	});
+
+	test("is one of more than a hundred on a connection", async () => {
+		const streams = Array.from({ length: 120 }, () => send({ ":path": "/stream" }).stream);
+		await Promise.all(streams.map((stream) => once(stream, "data")));
+		expect(client.remoteSettings.maxConcurrentStreams).toBeGreaterThanOrEqual(100);
+	});
+
+	test("tells the guest when its client leaves", async () => {
+		const { stream, outcome } = send({ ":path": "/stream" });
+		await once(stream, "data");
+		const left = once(guest.requests[0]?.socket ?? guest.server, "close");
+		stream.close(8);
+		await Promise.all([outcome, left]);
+	});
+
+	test("that its guest never reads stops the client", async () => {
+		guest.server.removeAllListeners("request").on("request", (req) => req.pause());
+		const stream = client.request({ ":authority": host(), ":method": "POST" });
+		stream.on("error", () => {});
+		let sent = 0;
+		const block = Buffer.alloc(1 << 20);
+		while (sent < 200 && (stream.write(block) || (await Promise.race([once(stream, "drain"), pause(500)])))) sent += 1;
+		expect(sent).toBeLessThan(100);
+	});
+});
+
+const pause = (ms: number) => new Promise<false>((resolve) => setTimeout(() => resolve(false), ms));
+
+describe("when a sandbox ends", () => {
+	test("its streams are reset with INTERNAL_ERROR, those of others on the same connection go on", async () => {
+		edge.control.run("iother");
+		let goneAway = false;
+		client.on("goaway", () => {
+			goneAway = true;
+		});
+		const mine = send({ ":path": "/stream" });
+		const other = send({ ":path": "/stream", ":authority": host("iother") });
+		await Promise.all([once(mine.stream, "data"), once(other.stream, "data")]);
+		edge.control.kill("iabc");
+		expect(await mine.outcome).toMatchObject({ headers: { ":status": 200 }, body: "first", complete: false, code: 2 });
+		expect((await ask({ ":authority": host("iother") })).headers[":status"]).toBe(201);
+		expect([other.stream.destroyed, goneAway, client.closed]).toEqual([false, false, false]);
+	});
+
+	test("a stream is reset in the middle of an upload too", async () => {
+		const stream = client.request({ ":authority": host(), ":path": "/stream", ":method": "POST" });
+		stream.write("x".repeat(100_000));
+		await once(stream, "data");
+		edge.control.kill("iabc");
+		await expect(once(stream, "close")).rejects.toThrow("INTERNAL_ERROR");
+	});
+
+	test("a request without an answer yet is answered 502", async () => {
+		const { outcome } = send({ ":path": "/silent" });
+		await once(guest.server, "request");
+		edge.control.kill("iabc");
+		const { headers, body, code } = await outcome;
+		expect([headers[":status"], headers["access-control-allow-origin"], code]).toEqual([502, "*", 0]);
+		expect(JSON.parse(body)).toEqual({ sandboxId: "iabc", message: "The sandbox was not found", code: 502 });
+	});
+});
+
+describe("the control port", () => {
+	test.each<[string, OutgoingHttpHeaders]>([
+		["authority", { ":authority": "49982-iabc.sbx.test" }],
+		["authority against the host", { ":authority": "49983-iabc.sbx.test", host: "49982-iabc.sbx.test" }],
+		["host against the authority", { ":authority": "49982-iabc.sbx.test", host: "49983-iabc.sbx.test" }],
+		["routing headers", { ":authority": "sandbox.sbx.test", ...routing("iabc", 49982) }],
+		["absolute path", { ":authority": "49983-iabc.sbx.test", ":path": "http://49982-iabc.sbx.test/" }],
+	])("is not reached by %s", async (_name, headers) => {
+		const address = ownAddress();
+		await using control = await openGuest((_req, res) => res.end("control"), address, CONTROL_PORT);
+		edge.control.run("iabc", { address });
+		const { headers: answer, code } = await ask(headers);
+		expect(code === 0 ? answer[":status"] : "refused").toBeOneOf([400, 403, "refused"]);
+		expect(control.requests).toEqual([]);
+	});
+
+	test("is not reached by CONNECT", async () => {
+		const { outcome } = send({ ":method": "CONNECT", ":authority": "49982-iabc.sbx.test:49982" });
+		expect((await outcome).headers[":status"]).toBe(405);
+	});
+});
+
+describe("HTTP/1.1 on the encrypted listener", () => {
+	const options = () => ({ rejectUnauthorized: false, headers: { host: host() } });
+
+	test("is served, and ended by a cut body when its sandbox ends", async () => {
+		const call = get(`${edge.tlsUrl}/stream`, options());
+		const [response] = await once(call, "response");
+		await once(response, "data");
+		expect(guest.requests[0]?.headers["x-forwarded-proto"]).toBe("https");
+		edge.control.kill("iabc");
+		const [error] = await once(response, "error");
+		expect([error.code, response.complete]).toEqual(["ECONNRESET", false]);
+	});
+
+	test("carries WebSockets", async () => {
+		const sockets = new WebSocketServer({ server: guest.server });
+		sockets.on("connection", (socket) => socket.on("message", (data) => socket.send(String(data).toUpperCase())));
+		const socket = new WebSocket(edge.tlsUrl.replace("https", "wss"), options());
+		await once(socket, "open");
+		socket.send("hello");
+		const [answer] = await once(socket, "message");
+		expect(String(answer)).toBe("HELLO");
+		edge.control.kill("iabc");
+		expect((await once(socket, "close"))[0]).toBe(1006);
+	});
+});
+
+test("closing the door lets streams end with an answer and closes their connection", async () => {
+	const { outcome } = send({ ":path": "/silent" });
+	await once(guest.server, "request");
+	const closed = edge[Symbol.asyncDispose]();
+	expect((await outcome).headers[":status"]).toBe(503);
+	await closed;
+	expect(client.destroyed || client.closed).toBe(true);
+});

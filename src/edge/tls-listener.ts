@@ -1,0 +1,46 @@
+/**
+ * The encrypted twin of the plain listener: ends TLS and hands each connection to the server of the protocol that was
+ * agreed. Guarantees that what a client may reach does not depend on how it came.
+ */
+import type { Server as HttpServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { createServer } from "node:tls";
+import type { Http2Door } from "./http2.ts";
+
+export interface TlsOptions {
+	/** 0 takes a free one. */
+	readonly port: number;
+	/** PEM, the server's certificate first, then those that lead to the authority. */
+	readonly cert: string;
+	/** PEM */
+	readonly key: string;
+}
+
+export interface TlsListener {
+	readonly port: number;
+	/** Stops accepting; resolves when every connection is closed. */
+	close(): Promise<void>;
+}
+
+const HANDSHAKE_TIMEOUT_MS = 20_000;
+
+/** Listens. @throws the listen error, or OpenSSL's about certificate and key */
+export async function openTls(bind: string, options: TlsOptions, http1: HttpServer, http2: Http2Door): Promise<TlsListener> {
+	const { cert, key, port } = options;
+	const server = createServer({ cert, key, ALPNProtocols: ["h2", "http/1.1"], handshakeTimeout: HANDSHAKE_TIMEOUT_MS });
+	server.on("secureConnection", (socket) => {
+		if (socket.alpnProtocol === "h2") http2.serve(socket);
+		else http1.emit("connection", socket);
+	});
+	await new Promise<void>((resolve, reject) => {
+		server.once("error", reject);
+		server.listen(port, bind, () => {
+			server.off("error", reject);
+			resolve();
+		});
+	});
+	return {
+		port: (server.address() as AddressInfo).port,
+		close: () => new Promise((resolve) => server.close(() => resolve())),
+	};
+}
