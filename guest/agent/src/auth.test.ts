@@ -40,9 +40,7 @@ describe("signatures", () => {
 	test("a wrong token in the header is not rescued by a right signature", () => {
 		const query = { path: "a" };
 		const signed = { ...query, signature: signature(TOKEN, "read", new URLSearchParams(query)) };
-		expect(() => checkSignedAccess(TOKEN, access(signed, "wrong"))).toThrow(
-			"access token present in header but does not match",
-		);
+		expect(() => checkSignedAccess(TOKEN, access(signed, "wrong"))).toThrow("access token present in header but does not match");
 	});
 });
 

@@ -65,7 +65,11 @@ export function createAgentServer(parts: ServerParts): Server {
 		await rpc(path, request, response, identity);
 	};
 	const server = createServer({ requestTimeout: 0, keepAliveTimeout: KEEP_ALIVE_MS }, (request, response) => {
-		handle(request, response).catch((error: unknown) => fail(response, error));
+		handle(request, response).catch((error: unknown) => {
+			fail(response, error);
+			// The rest of the body must be taken, or the connection's next request is never seen.
+			request.resume();
+		});
 	});
 	return server;
 }

@@ -3,8 +3,9 @@
  * it is given reaches the machine.
  */
 import { type ChildProcess, spawn } from "node:child_process";
-import { generateKeyPairSync, type KeyObject, sign } from "node:crypto";
+import { generateKeyPairSync, type KeyObject, randomInt, sign } from "node:crypto";
 import { once } from "node:events";
+import { rmSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
@@ -26,13 +27,27 @@ export function newControlKey(): ControlKey {
 	return { privateKey, publicKey: publicKey.export({ format: "der", type: "spki" }).toString("base64") };
 }
 
+/** A port outside the range from which the kernel takes those of outgoing connections, so that it stays free. */
 async function freePort(): Promise<number> {
-	const server = createServer().listen(0, "127.0.0.1");
-	await once(server, "listening");
-	const address = server.address();
-	server.close();
-	if (address === null || typeof address === "string") throw new Error("no port");
-	return address.port;
+	for (;;) {
+		const port = randomInt(12_000, 32_000);
+		const server = createServer().listen(port, "0.0.0.0");
+		const free = await Promise.race([once(server, "listening").then(() => true), once(server, "error").then(() => false)]);
+		server.close();
+		if (free) return port;
+	}
+}
+
+let program: Promise<string> | undefined;
+
+/** sysd, compiled once for each test file. */
+function sysdProgram(): Promise<string> {
+	program ??= mkdtemp(join(tmpdir(), "offshoot-sysd-")).then(async (directory) => {
+		process.once("exit", () => rmSync(directory, { recursive: true, force: true }));
+		await buildSysd(join(directory, "sysd"), AbortSignal.timeout(60_000));
+		return join(directory, "sysd");
+	});
+	return program;
 }
 
 export class TestAgent {
@@ -55,9 +70,8 @@ export class TestAgent {
 	/** A locked agent: `initialise` opens it. */
 	static async start(): Promise<TestAgent> {
 		const directory = await mkdtemp(join(tmpdir(), "offshoot-agent-"));
-		await buildSysd(join(directory, "sysd"), AbortSignal.timeout(60_000));
 		const socket = join(directory, "sysd.sock");
-		const sysd = spawn("unshare", ["--uts", join(directory, "sysd"), socket], { stdio: "inherit" });
+		const sysd = spawn("unshare", ["--uts", await sysdProgram(), socket], { stdio: "inherit" });
 		const agent = new TestAgent(directory, [await freePort(), await freePort()], sysd);
 		await agent.startDaemon();
 		return agent;

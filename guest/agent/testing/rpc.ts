@@ -1,8 +1,18 @@
 /** Requests as a client makes them on the wire, where the SDK hides what a test wants to see. */
 import type { TestAgent } from "./agent.ts";
 
+export type Headers = Readonly<Record<string, string>>;
+
+// biome-ignore lint/suspicious/noExplicitAny: tests look into it as they please
+export type Json = any;
+
+/** The body of an answer. */
+export async function json(answer: Response | Promise<Response>): Promise<Json> {
+	return await (await answer).json();
+}
+
 /** One unary call. */
-export async function unary(agent: TestAgent, method: string, body: unknown, headers: HeadersInit = {}): Promise<Response> {
+export async function unary(agent: TestAgent, method: string, body: unknown, headers: Headers = {}): Promise<Response> {
 	return await fetch(`${agent.url}/${method}`, {
 		method: "POST",
 		body: JSON.stringify(body),
@@ -20,8 +30,7 @@ function envelope(body: unknown): Buffer {
 export interface StreamMessage {
 	/** 2 on the last one. */
 	readonly flags: number;
-	// biome-ignore lint/suspicious/noExplicitAny: tests look into it as they please
-	readonly body: any;
+	readonly body: Json;
 }
 
 /** One server-streaming call; the messages as they come. */
@@ -29,7 +38,7 @@ export async function* stream(
 	agent: TestAgent,
 	method: string,
 	body: unknown,
-	options: { headers?: HeadersInit; signal?: AbortSignal } = {},
+	options: { headers?: Headers; signal?: AbortSignal } = {},
 ): AsyncGenerator<StreamMessage> {
 	const response = await fetch(`${agent.url}/${method}`, {
 		method: "POST",

@@ -28,6 +28,8 @@ export function writeParts<Written>(
 				part.resume();
 				return;
 			}
+			// It may fail before it is read; who reads it later is told.
+			part.on("error", () => undefined);
 			const fail = (error: unknown) => {
 				failure ??= error;
 				part.resume();

@@ -39,6 +39,8 @@ async function decoded(request: IncomingMessage): Promise<Readable> {
 	if (coding === "identity" || coding === "") return request;
 	if (coding !== "gzip") throw new HttpError(400, `unsupported content encoding '${coding}': send gzip or identity`);
 	const plain = new PassThrough();
+	// It may fail before it is read; who reads it later is told.
+	plain.on("error", () => undefined);
 	const gunzip = (await loadZlib()).createGunzip();
 	gunzip.once("error", (error) => {
 		// The request must stay whole, so that it can be answered.

@@ -72,18 +72,18 @@ function typeOf(stats: BigIntStats): FileType {
 }
 
 /** Letters before the nine permission letters, by file type (stat(2)), as Go's os.FileMode prints them. */
-const TYPE_LETTERS: Readonly<Record<number, string>> = {
-	9604: "d",
-	21609: "L",
-	14406: "D",
-	4802: "Dc",
-	2401: "p",
-	26411: "S",
-};
+const TYPE_LETTERS: ReadonlyMap<number, string> = new Map([
+	[0o040000, "d"],
+	[0o120000, "L"],
+	[0o060000, "D"],
+	[0o020000, "Dc"],
+	[0o010000, "p"],
+	[0o140000, "S"],
+]);
 
 /** Order in which Go prints what may follow the type: set-user-id, set-group-id, sticky. */
 function permissions(mode: number): string {
-	const type = TYPE_LETTERS[mode & 0o170000] ?? "";
+	const type = TYPE_LETTERS.get(mode & 0o170000) ?? "";
 	const [device, character] = [type.slice(0, 1), type.slice(1)];
 	const special = `${mode & 0o4000 ? "u" : ""}${mode & 0o2000 ? "g" : ""}${character}${mode & 0o1000 ? "t" : ""}`;
 	const bits = [..."rwxrwxrwx"].map((letter, index) => (mode & (0o400 >> index) ? letter : "-")).join("");

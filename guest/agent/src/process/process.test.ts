@@ -5,7 +5,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { type CommandExitError, InvalidArgumentError, NotFoundError, type Sandbox } from "e2b";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { TestAgent } from "../../testing/agent.ts";
-import { collect, type StreamMessage, stream, unary } from "../../testing/rpc.ts";
+import { collect, json, type StreamMessage, stream, unary } from "../../testing/rpc.ts";
 import { connectSdk } from "../../testing/sdk.ts";
 
 let agent: TestAgent;
@@ -18,7 +18,7 @@ beforeAll(async () => {
 	sandbox = await connectSdk(agent);
 	directory = await mkdtemp(join(tmpdir(), "offshoot-process-"));
 	await chmod(directory, 0o755);
-});
+}, 60_000);
 
 afterAll(async () => {
 	await agent[Symbol.asyncDispose]();
@@ -68,9 +68,7 @@ describe("environment", () => {
 	test("an unknown user is told in the end of the stream", async () => {
 		const headers = { authorization: `Basic ${Buffer.from("nosuch:").toString("base64")}` };
 		const messages = await collect(stream(agent, "process.Process/Start", { process: { cmd: "true" } }, { headers }));
-		expect(messages).toEqual([
-			{ flags: 2, body: { error: { code: "unauthenticated", message: "invalid username: 'nosuch'" } } },
-		]);
+		expect(messages).toEqual([{ flags: 2, body: { error: { code: "unauthenticated", message: "invalid username: 'nosuch'" } } }]);
 	});
 });
 
@@ -166,7 +164,7 @@ describe("output", () => {
 		const reader = stream(agent, "process.Process/Start", request, { signal: aborter.signal });
 		const pid = (await reader.next()).value?.body.event.start.pid;
 		await sleep(500);
-		const { processes } = await (await unary(agent, "process.Process/List", {})).json();
+		const { processes } = await json(unary(agent, "process.Process/List", {}));
 		expect(processes.map((each: { pid: number }) => each.pid)).toContain(pid);
 		aborter.abort();
 		await reader.return(undefined).catch(() => undefined);
@@ -209,7 +207,7 @@ describe("input", () => {
 			input: { stdin: "eA==" },
 		});
 		expect(answer.status).toBe(500);
-		expect((await answer.json()).code).toBe("internal");
+		expect((await json(answer)).code).toBe("internal");
 		await command.kill();
 		await failure(command.wait());
 	});
@@ -219,7 +217,7 @@ describe("input", () => {
 		const process = { pid: terminal.pid };
 		expect((await unary(agent, "process.Process/SendInput", { process, input: { stdin: "eA==" } })).status).toBe(500);
 		const close = await unary(agent, "process.Process/CloseStdin", { process });
-		expect((await close.json()).message).toContain("0x04");
+		expect((await json(close)).message).toContain("0x04");
 		await terminal.kill();
 		await failure(terminal.wait());
 	});
@@ -230,14 +228,14 @@ describe("selection", () => {
 		const request = { process: { cmd: "sleep", args: ["600"], cwd: "/" }, tag: "mine" };
 		const messages = stream(agent, "process.Process/Start", request);
 		const pid = (await messages.next()).value?.body.event.start.pid;
-		const { processes } = await (await unary(agent, "process.Process/List", {})).json();
+		const { processes } = await json(unary(agent, "process.Process/List", {}));
 		expect(processes).toContainEqual({ pid, tag: "mine", config: { cmd: "sleep", args: ["600"], cwd: "/" } });
 
 		const signal = (tag: string) => unary(agent, "process.Process/SendSignal", { process: { tag }, signal: 9 });
 		expect((await signal("mine")).status).toBe(200);
 		await collect(messages);
 		const unknown = await signal("other");
-		expect([unknown.status, await unknown.json()]).toEqual([
+		expect([unknown.status, await json(unknown)]).toEqual([
 			404,
 			{ code: "not_found", message: "process with tag other not found" },
 		]);
@@ -276,7 +274,10 @@ describe("terminal", () => {
 		const messages = stream(
 			agent,
 			"process.Process/Start",
-			{ process: { cmd: "sh", args: ["-c", "id -un; test -O $(tty) && echo owner"], cwd: "/" }, pty: { size: { cols: 80, rows: 24 } } },
+			{
+				process: { cmd: "sh", args: ["-c", "id -un; test -O $(tty) && echo owner"], cwd: "/" },
+				pty: { size: { cols: 80, rows: 24 } },
+			},
 			{ headers: { authorization: `Basic ${Buffer.from("nobody:").toString("base64")}` } },
 		);
 		expect(output(await collect(messages), "pty")).toBe("nobody\r\nowner\r\n");
@@ -304,7 +305,7 @@ describe("after a crash of the daemon", () => {
 		await broken;
 		await agent.startDaemon();
 
-		const { processes } = await (await unary(agent, "process.Process/List", {})).json();
+		const { processes } = await json(unary(agent, "process.Process/List", {}));
 		expect(processes).toContainEqual({ pid, tag: "survivor", config: { cmd: "sh", args: ["-c", script], envs: { A: "1" } } });
 		const again = stream(agent, "process.Process/Connect", { process: { tag: "survivor" } });
 		await again.next();

@@ -1,0 +1,118 @@
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { TestAgent } from "../testing/agent.ts";
+import { json, unary } from "../testing/rpc.ts";
+
+const TOKEN = "secret";
+let agent: TestAgent;
+
+beforeAll(async () => {
+	agent = await TestAgent.start();
+	await agent.initialise({ accessToken: TOKEN, envs: { A: "b" } });
+}, 60_000);
+
+afterAll(async () => {
+	await agent[Symbol.asyncDispose]();
+});
+
+const authorised = { "x-access-token": TOKEN };
+
+describe("access", () => {
+	test("without the token every call is refused, RPCs in plain JSON", async () => {
+		for (const headers of [{}, { "x-access-token": "wrong" }]) {
+			const answers = [
+				await fetch(`${agent.url}/envs`, { headers }),
+				await fetch(`${agent.url}/metrics`, { headers }),
+				await fetch(`${agent.url}/files?path=x`, { headers }),
+				await fetch(`${agent.url}/files/compose`, { method: "POST", headers }),
+				await unary(agent, "process.Process/List", {}, headers),
+				await unary(agent, "filesystem.Filesystem/WatchDir", {}, headers),
+				await fetch(`${agent.url}/unknown`, { headers }),
+			];
+			expect(answers.map(({ status }) => status)).toEqual(answers.map(() => 401));
+			expect(await answers[4]?.json()).toEqual({
+				code: 401,
+				message: "unauthorized access, please provide a valid access token or method signing if supported",
+			});
+		}
+	});
+
+	test("with it they are answered", async () => {
+		expect((await unary(agent, "process.Process/List", {}, authorised)).status).toBe(200);
+		const envs = await json(fetch(`${agent.url}/envs`, { headers: authorised }));
+		expect(envs).toEqual({ A: "b", E2B_SANDBOX: "true", E2B_SANDBOX_ID: "itestsandbox", E2B_TEMPLATE_ID: "ttesttemplate" });
+	});
+
+	test("health needs none and is not cached", async () => {
+		const answer = await fetch(`${agent.url}/health`);
+		expect([answer.status, answer.headers.get("cache-control")]).toEqual([204, "no-store"]);
+	});
+
+	test.each(["/init", "/freeze", "/upgrade", "//envs", "/ENVS", "/process.Process/Nothing", "/%65nvs"])(
+		"%s is not there",
+		async (path) => {
+			const answer = await fetch(agent.url + path, { method: "POST", headers: authorised });
+			expect(answer.status).toBe(404);
+		},
+	);
+});
+
+describe("browsers", () => {
+	test("a preflight passes without the token", async () => {
+		const answer = await fetch(`${agent.url}/process.Process/Start`, {
+			method: "OPTIONS",
+			headers: {
+				origin: "https://example.com",
+				"access-control-request-method": "POST",
+				"access-control-request-headers": "x-access-token,connect-protocol-version",
+			},
+		});
+		expect(answer.status).toBe(204);
+		expect(answer.headers.get("access-control-allow-origin")).toBe("*");
+		expect(answer.headers.get("access-control-allow-methods")).toContain("PATCH");
+		expect(answer.headers.get("access-control-allow-headers")).toBe("x-access-token,connect-protocol-version");
+	});
+
+	test("refusals can be read by them too", async () => {
+		expect((await fetch(`${agent.url}/envs`)).headers.get("access-control-allow-origin")).toBe("*");
+	});
+});
+
+describe("protocol", () => {
+	test("an answer has the content type of its question", async () => {
+		const answer = await unary(agent, "process.Process/List", {}, authorised);
+		expect(answer.headers.get("content-type")).toBe("application/json");
+		const other = await unary(agent, "process.Process/List", {}, { ...authorised, "content-type": "text/plain" });
+		expect(other.status).toBe(415);
+	});
+
+	test("unknown fields, snake case and numeric enums are taken", async () => {
+		const stat = await unary(agent, "filesystem.Filesystem/Stat", { path: "/etc", future: { x: 1 } }, authorised);
+		expect(stat.status).toBe(200);
+		const signal = await unary(agent, "process.Process/SendSignal", { process: { pid: 1 }, signal: 15 }, authorised);
+		expect((await json(signal)).code).toBe("not_found");
+		const watcher = { path: "/etc", include_entry: true, allow_network_mounts: true };
+		expect((await unary(agent, "filesystem.Filesystem/CreateWatcher", watcher, authorised)).status).toBe(200);
+	});
+
+	test.each([
+		["no JSON", "{"],
+		["a wrong type", '{"path":7}'],
+		["no object", "[]"],
+	])("%s is an invalid argument", async (_, body) => {
+		const answer = await fetch(`${agent.url}/filesystem.Filesystem/Stat`, {
+			method: "POST",
+			body,
+			headers: { ...authorised, "content-type": "application/json" },
+		});
+		expect([answer.status, (await json(answer)).code]).toEqual([400, "invalid_argument"]);
+	});
+});
+
+test("metrics are those of this machine", async () => {
+	const metrics = await json(fetch(`${agent.url}/metrics`, { headers: authorised }));
+	expect(metrics.cpu_count).toBeGreaterThan(0);
+	expect(metrics.mem_total).toBeGreaterThan(metrics.mem_used);
+	expect(metrics.mem_used_mib).toBe(Math.floor(metrics.mem_used / 1048576));
+	expect(metrics.disk_total).toBeGreaterThan(metrics.disk_used);
+	expect(Math.abs(metrics.ts - Date.now() / 1000)).toBeLessThan(5);
+});
