@@ -117,7 +117,6 @@ describe("routes", () => {
 	});
 
 	test.each([
-		["PUT", "/sandboxes/iabc/network"],
 		["GET", "/sandboxes/metrics?sandbox_ids=a,b"],
 		["GET", "/sandboxes/iabc/metrics"],
 		["GET", "/v2/sandboxes/iabc/logs"],

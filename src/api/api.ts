@@ -15,6 +15,7 @@ import { healthRoutes } from "./resources/health.ts";
 import { keyRoutes } from "./resources/keys.ts";
 import { laterRoutes } from "./resources/later.ts";
 import { lifecycleRoutes } from "./resources/lifecycle.ts";
+import { networkRoutes } from "./resources/network.ts";
 import { operatorRoutes } from "./resources/operator.ts";
 import { sandboxRoutes } from "./resources/sandboxes.ts";
 import { snapshotRoutes } from "./resources/snapshots.ts";
@@ -60,6 +61,7 @@ export async function createApi(options: ApiOptions): Promise<Api> {
 		guarded.addHook("onRequest", authentication(options.control));
 		sandboxRoutes(guarded, options);
 		lifecycleRoutes(guarded, options);
+		networkRoutes(guarded, options);
 		snapshotRoutes(guarded, options);
 		templateRoutes(guarded, options);
 		keyRoutes(guarded, options);

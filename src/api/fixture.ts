@@ -8,6 +8,7 @@ import type {
 	ForkResult,
 	ListSandboxesQuery,
 	ListSnapshotsQuery,
+	NetworkUpdate,
 	PauseRequest,
 	ResumeRequest,
 	SandboxView,
@@ -143,6 +144,11 @@ export class FakeControl implements Control {
 
 	async refreshSandbox(_team: Team, sandboxId: string, duration: number): Promise<void> {
 		this.#note("refresh", sandboxId, duration);
+		this.#find(sandboxId);
+	}
+
+	async setNetwork(_team: Team, sandboxId: string, update: NetworkUpdate): Promise<void> {
+		this.#note("setNetwork", sandboxId, update);
 		this.#find(sandboxId);
 	}
 

@@ -93,7 +93,7 @@ describe("creating", () => {
 	test.each([
 		[{ volumeMounts: [{ name: "v", path: "/v" }] }, 501, "volumeMounts"],
 		[{ network: { rules: { "a.test": [] } } }, 501, "network.rules"],
-		[{ network: { egressProxy: { address: "a:1" } } }, 501, "network.egressProxy"],
+		[{ network: { egressProxy: { username: "a" } } }, 400, "network.egressProxy"],
 		[{ iam: { tokens: {} } }, 501, "iam"],
 		[{ autoPauseMemory: false }, 400, "autoPause"],
 		[{ autoPauseMemory: false, autoPause: true, autoResume: { enabled: true } }, 400, "autoResume"],

@@ -33,6 +33,26 @@ const Network = Type.Object({
 	httpsPorts: Type.Optional(Type.Array(Type.Integer())),
 });
 
+const EgressProxy = Type.Object(
+	{
+		address: Type.String({ maxLength: 300, description: "host:port" }),
+		username: Type.Optional(Type.String()),
+		password: Type.Optional(Type.String({ description: "never shown again" })),
+	},
+	{ description: "SOCKS5 proxy that carries what the sandbox sends out" },
+);
+
+export const NetworkUpdate = Type.Object(
+	{
+		allowOut: Type.Optional(Type.Array(Type.String())),
+		denyOut: Type.Optional(Type.Array(Type.String())),
+		egressProxy: Type.Optional(EgressProxy),
+		rules: Type.Optional(Type.Unknown()),
+		allow_internet_access: Type.Optional(Type.Boolean()),
+	},
+	{ description: "what is missing is cleared" },
+);
+
 export const NewSandbox = Type.Object({
 	templateID: Type.String({ minLength: 1, description: "id or name of a template, or id of a snapshot" }),
 	timeout: Type.Optional(Seconds({ description: "seconds until the sandbox ends" })),
@@ -42,7 +62,7 @@ export const NewSandbox = Type.Object({
 	secure: Type.Optional(Type.Boolean()),
 	allow_internet_access: Type.Optional(Type.Boolean()),
 	network: Type.Optional(
-		Type.Object({ ...Network.properties, egressProxy: Type.Optional(Type.Unknown()), rules: Type.Optional(Type.Unknown()) }),
+		Type.Object({ ...Network.properties, egressProxy: Type.Optional(EgressProxy), rules: Type.Optional(Type.Unknown()) }),
 	),
 	metadata: Type.Optional(Texts),
 	envVars: Type.Optional(Texts),
@@ -83,7 +103,9 @@ export const SandboxDetail = Type.Object({
 	...Life,
 	envdAccessToken: Type.Optional(Type.String()),
 	domain: Type.String(),
-	network: Type.Optional(Network),
+	network: Type.Optional(
+		Type.Object({ ...Network.properties, egressProxy: Type.Optional(Type.Omit(EgressProxy, ["password"])) }),
+	),
 	allowInternetAccess: Type.Union([Type.Boolean(), Type.Null()]),
 	lifecycle: Type.Object({
 		onTimeout: Type.Union([Type.Literal("kill"), Type.Literal("pause")]),

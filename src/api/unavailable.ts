@@ -10,8 +10,7 @@ function unavailable(field: string, what: string): OffshootError {
 /** @throws OffshootError invalid_request, not_implemented */
 export function assertAvailable(body: Static<typeof NewSandbox>): void {
 	if (body.autoPauseMemory === false) assertFilesystemPause(body);
-	if (body.network?.egressProxy !== undefined) throw unavailable("network.egressProxy", "egress proxies are");
-	if (body.network?.rules !== undefined) throw unavailable("network.rules", "header rules are");
+	assertNoRules("network.rules", body.network?.rules);
 	if (body.iam !== undefined) throw unavailable("iam", "identity tokens are");
 	if ((body.volumeMounts ?? []).length > 0) throw unavailable("volumeMounts", "volumes are");
 }
@@ -37,4 +36,10 @@ export function assertResumeWithMemory(memory: boolean | undefined): void {
 			"memory: resuming from the filesystem alone is not available in this version; leave it out",
 		);
 	}
+}
+
+/** Header rules; an empty set of them asks for nothing. @throws OffshootError not_implemented */
+export function assertNoRules(field: string, rules: unknown): void {
+	const isEmpty = typeof rules === "object" && rules !== null && Object.keys(rules).length === 0;
+	if (rules !== undefined && !isEmpty) throw unavailable(field, "header rules are");
 }

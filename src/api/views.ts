@@ -50,12 +50,13 @@ export function sandboxDetail(view: SandboxView, domain: string): Static<typeof 
 	};
 }
 
-function mutable({ allowOut, denyOut, httpsPorts, ...rest }: NonNullable<SandboxView["network"]>) {
+function mutable({ allowOut, denyOut, httpsPorts, egressProxy, ...rest }: NonNullable<SandboxView["network"]>) {
 	return {
 		...rest,
 		...(allowOut && { allowOut: [...allowOut] }),
 		...(denyOut && { denyOut: [...denyOut] }),
 		...(httpsPorts && { httpsPorts: [...httpsPorts] }),
+		...(egressProxy && { egressProxy: { ...egressProxy } }),
 	};
 }
 

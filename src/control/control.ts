@@ -24,6 +24,7 @@ import { connect, pause, resume } from "./pause.ts";
 import { Quota } from "./quota.ts";
 import { reconcile } from "./reconcile.ts";
 import { Repeats } from "./repeat.ts";
+import { networkSetter } from "./set-network.ts";
 import { createdSnapshot, createSnapshot } from "./snapshot.ts";
 import { visibleState } from "./table.ts";
 import { deleteTemplate, type PublishedTemplate, registerTemplate, templateAlias } from "./templates.ts";
@@ -160,6 +161,7 @@ function requests(core: Core): Omit<Control, "onGone"> {
 		killSandbox: (team, id, signal) => kill(core, team, id, signal),
 		setTimeout: (team, id, timeout) => setTimeoutOf(core, team, id, timeout),
 		refreshSandbox: (team, id, duration) => refresh(core, team, id, duration),
+		setNetwork: networkSetter(core),
 		forkSandbox: (team, id, count, timeout, signal) => fork(core, team, id, { count, timeout, signal }),
 		createSnapshot: async (team, id, request, signal, idempotencyKey) => {
 			const record = await repeats.once(team, idempotencyKey, {

@@ -3,10 +3,10 @@
  * id is told to nobody before the sandbox answers and its row says so.
  */
 import { randomUUID } from "node:crypto";
-import type { BuildRecord, NetworkRecord, SandboxRecord, TemplateRecord } from "../fleet/index.ts";
+import type { BuildRecord, SandboxRecord, TemplateRecord } from "../fleet/index.ts";
 import { newAccessToken, OffshootError, parseTemplateRef } from "../protocol/index.ts";
 import { type Core, now, orderKey, removeContainer } from "./core.ts";
-import { assertNetwork, toEgress } from "./network.ts";
+import { assertNetwork, copyNetwork, toEgress } from "./network.ts";
 import type { Operation } from "./operations.ts";
 import { resolveBuild } from "./resolve.ts";
 import { assertTimeout, endAfter } from "./timeouts.ts";
@@ -25,7 +25,7 @@ export async function createSandbox(
 ): Promise<SandboxRecord> {
 	core.assertOpen();
 	assertTimeout(core.limits, request.timeout);
-	assertNetwork(request.network ?? {}, request.secure);
+	assertNetwork(request.network ?? {}, request.secure, request.allowInternetAccess);
 	const ref = parseTemplateRef(request.templateRef, "templateID");
 	const { template, build } = await resolveBuild(core.fleet, team, ref);
 	return launch(core, { ...draft(core, team, request, template, build), id: sandboxId }, build.id, signal);
@@ -136,18 +136,6 @@ export function newTokens(
 	return {
 		accessToken: secure ? newAccessToken() : undefined,
 		trafficToken: network?.allowPublicTraffic === false ? newAccessToken() : undefined,
-	};
-}
-
-/** Only the known options are kept. */
-function copyNetwork(network: NetworkOptions): NetworkRecord {
-	const { allowPublicTraffic, allowOut, denyOut, maskRequestHost, httpsPorts } = network;
-	return {
-		...(allowPublicTraffic !== undefined && { allowPublicTraffic }),
-		...(allowOut && { allowOut }),
-		...(denyOut && { denyOut }),
-		...(maskRequestHost !== undefined && { maskRequestHost }),
-		...(httpsPorts && { httpsPorts }),
 	};
 }
 

@@ -2,7 +2,7 @@
  * Every living sandbox in memory, as durable as the database: an entry changes only after its row did. The edge asks it
  * for every request. A kill removes the entry for good; a late copy of an older row can't bring it back.
  */
-import type { Fleet, SandboxPatch, SandboxRecord } from "../fleet/index.ts";
+import type { Fleet, NetworkRecord, SandboxPatch, SandboxRecord } from "../fleet/index.ts";
 import { OffshootError, sandboxNotFound } from "../protocol/index.ts";
 import type { Team } from "./types.ts";
 
@@ -71,6 +71,17 @@ export class Ledger {
 	/** @throws OffshootError not_found when that life of the sandbox is over */
 	async setEnd(from: SandboxRecord, endAt: Date): Promise<SandboxRecord> {
 		const record = await this.#fleet.sandboxes.setEnd(from.id, from.incarnation, endAt);
+		if (!record) throw sandboxNotFound(from.id);
+		return this.accept(record);
+	}
+
+	/** @throws OffshootError not_found when the sandbox does not run any more */
+	async setNetwork(
+		from: SandboxRecord,
+		network: NetworkRecord | undefined,
+		allowInternetAccess: boolean | undefined,
+	): Promise<SandboxRecord> {
+		const record = await this.#fleet.sandboxes.setNetwork(from.id, from.incarnation, { network, allowInternetAccess });
 		if (!record) throw sandboxNotFound(from.id);
 		return this.accept(record);
 	}

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { assertNetwork, toEgress } from "./network.ts";
+import { assertNetwork, copyNetwork, toEgress, updateNetwork, visibleNetwork } from "./network.ts";
 import type { NetworkOptions } from "./types.ts";
 
 describe("assertNetwork", () => {
@@ -9,6 +9,18 @@ describe("assertNetwork", () => {
 		[{ denyOut: ["10.0.0.0/8/8"] }, "network.denyOut"],
 		[{ allowOut: ["example.com"] }, "0.0.0.0/0"],
 		[{ allowOut: ["2001:db8::1"] }, "IPv6"],
+		[{ allowOut: ["*"], denyOut: ["0.0.0.0/0"] }, "network.allowOut"],
+		[{ allowOut: ["a.*.example.com"], denyOut: ["0.0.0.0/0"] }, "network.allowOut"],
+		[{ allowOut: ["https://example.com"], denyOut: ["0.0.0.0/0"] }, "network.allowOut"],
+		[{ allowOut: ["1.2.3.4/33"], denyOut: ["0.0.0.0/0"] }, "network.allowOut"],
+		[{ denyOut: Array.from({ length: 1001 }, () => "1.1.1.1") }, "network.denyOut"],
+		[{ egressProxy: { address: "example.com" } }, "network.egressProxy.address"],
+		[{ egressProxy: { address: "example.com:0" } }, "network.egressProxy.address"],
+		[{ egressProxy: { address: "[2001:db8::1]:1080" } }, "network.egressProxy.address"],
+		[{ egressProxy: { address: "socks5://example.com:1080" } }, "network.egressProxy.address"],
+		[{ egressProxy: { address: "example.com:1080", password: "x" } }, "network.egressProxy.password"],
+		[{ egressProxy: { address: "example.com:1080", username: "" } }, "network.egressProxy.username"],
+		[{ egressProxy: { address: "example.com:1080", username: "u", password: "ü".repeat(128) } }, "network.egressProxy.password"],
 		[{ maskRequestHost: "a b" }, "network.maskRequestHost"],
 		[{ maskRequestHost: "exämple.com" }, "network.maskRequestHost"],
 		[{ httpsPorts: [0] }, "network.httpsPorts"],
@@ -24,9 +36,11 @@ describe("assertNetwork", () => {
 		expect(() => assertNetwork({ allowPublicTraffic: false }, true)).not.toThrow();
 	});
 
-	it("says that rules for domains are to come", () => {
-		const network = { allowOut: ["*.example.com"], denyOut: ["0.0.0.0/0"] };
-		expect(() => assertNetwork(network, true)).toThrow(expect.objectContaining({ code: "not_implemented" }));
+	it("allows domains where everything else is denied, in either way", () => {
+		const allowOut = ["example.com", "*.Example.com"];
+		expect(() => assertNetwork({ allowOut, denyOut: ["0.0.0.0/0"] }, true)).not.toThrow();
+		expect(() => assertNetwork({ allowOut }, true, false)).not.toThrow();
+		expect(() => assertNetwork({ allowOut, denyOut: ["1.0.0.0/8"] }, true)).toThrow("0.0.0.0/0");
 	});
 
 	it("accepts a host with a placeholder for the port", () => {
@@ -43,8 +57,49 @@ describe("toEgress", () => {
 			true,
 			{ internet: false, allowCidrs: ["1.1.1.1/32", "8.8.8.0/24"], denyCidrs: [] },
 		],
+		[
+			{ denyOut: ["0.0.0.0/0"], allowOut: ["*.Example.com", "1.1.1.1"] },
+			undefined,
+			{ internet: false, allowCidrs: ["1.1.1.1/32"], denyCidrs: [], allowDomains: ["*.example.com"] },
+		],
+		[
+			{ egressProxy: { address: "Proxy.example.com:1080", username: "u", password: "p" } },
+			undefined,
+			{
+				internet: true,
+				allowCidrs: [],
+				denyCidrs: [],
+				egressProxy: { host: "proxy.example.com", port: 1080, username: "u", password: "p" },
+			},
+		],
 		[{ denyOut: ["8.8.8.8"] }, undefined, { internet: true, allowCidrs: [], denyCidrs: ["8.8.8.8/32"] }],
 	])("turns %o with internet %s into what the host enforces", (network, internet, policy) => {
 		expect(toEgress(network, internet)).toEqual(policy);
+	});
+});
+
+describe("updateNetwork", () => {
+	it("replaces what the sandbox may reach and keeps what may reach it", () => {
+		const before = copyNetwork({
+			allowPublicTraffic: false,
+			httpsPorts: [1],
+			allowOut: ["1.1.1.1"],
+			egressProxy: { address: "a.b:1" },
+		});
+		expect(updateNetwork(before, { denyOut: ["2.2.2.2"] })).toEqual({
+			allowPublicTraffic: false,
+			httpsPorts: [1],
+			denyOut: ["2.2.2.2"],
+		});
+	});
+});
+
+describe("visibleNetwork", () => {
+	it("leaves the proxy's password out", () => {
+		const egressProxy = { address: "a.b:1", username: "u", password: "secret" };
+		expect(visibleNetwork({ denyOut: ["1.1.1.1"], egressProxy })).toEqual({
+			denyOut: ["1.1.1.1"],
+			egressProxy: { address: "a.b:1", username: "u" },
+		});
 	});
 });

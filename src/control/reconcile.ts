@@ -21,6 +21,7 @@ import type { NodeSandbox } from "../node/index.ts";
 import { type Core, deleteArtifact, removeContainer, unlessKilled } from "./core.ts";
 import { endLocked } from "./kill.ts";
 import { recordPause } from "./pause.ts";
+import { restorePolicies } from "./set-network.ts";
 import type { Transition } from "./table.ts";
 
 const LOST = "its container was gone when the server started: the host was restarted, or it ended while the server was down";
@@ -35,6 +36,7 @@ export async function reconcile(core: Core, signal: AbortSignal): Promise<void> 
 	for (const { sandboxId, incarnation } of strays) {
 		await removeContainer(core, { sandboxId, incarnation, operationId: randomUUID() });
 	}
+	await restorePolicies(core, signal);
 	await removeOrphans(core, signal);
 }
 

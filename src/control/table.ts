@@ -20,6 +20,7 @@ export type OperationName =
 	| "pause"
 	| "setTimeout"
 	| "refresh"
+	| "setNetwork"
 	| "kill"
 	| "fork"
 	| "snapshot"
@@ -69,6 +70,14 @@ export const LIFECYCLE: Readonly<Record<OperationName, Readonly<Record<Phase, Ve
 		resuming: changing,
 	},
 	refresh: {
+		starting: notFound,
+		running: go,
+		snapshotting: changing,
+		pausing: changing,
+		paused: notFound,
+		resuming: changing,
+	},
+	setNetwork: {
 		starting: notFound,
 		running: go,
 		snapshotting: changing,

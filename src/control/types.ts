@@ -17,6 +17,21 @@ export interface NetworkOptions {
 	readonly denyOut?: readonly string[];
 	readonly maskRequestHost?: string;
 	readonly httpsPorts?: readonly number[];
+	readonly egressProxy?: EgressProxyOptions;
+}
+
+/** A SOCKS5 proxy that carries what the sandbox sends out. */
+export interface EgressProxyOptions {
+	/** `host:port` */
+	readonly address: string;
+	readonly username?: string;
+	/** Never shown again. */
+	readonly password?: string;
+}
+
+/** Replaces all that says what a sandbox may reach: what is missing is cleared. */
+export interface NetworkUpdate extends Pick<NetworkOptions, "allowOut" | "denyOut" | "egressProxy"> {
+	readonly allowInternetAccess?: boolean | undefined;
 }
 
 export interface CreateSandboxRequest {
@@ -166,6 +181,8 @@ export interface Control {
 	setTimeout(team: Team, sandboxId: string, timeout: number): Promise<void>;
 	/** @param duration seconds from now; extends only */
 	refreshSandbox(team: Team, sandboxId: string, duration: number): Promise<void>;
+	/** In force on the host when the promise resolves. @throws OffshootError not_found when it does not run */
+	setNetwork(team: Team, sandboxId: string, update: NetworkUpdate, signal: AbortSignal): Promise<void>;
 	forkSandbox(team: Team, sandboxId: string, count: number, timeout: number, signal: AbortSignal): Promise<readonly ForkResult[]>;
 
 	/** @param idempotencyKey as for createSandbox */

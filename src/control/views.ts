@@ -1,6 +1,7 @@
 /** Rows as their owner may see them. */
 import type { AliasRecord, Fleet, SandboxRecord, SnapshotRecord } from "../fleet/index.ts";
 import { DEFAULT_TAG } from "../protocol/index.ts";
+import { visibleNetwork } from "./network.ts";
 import { visibleState } from "./table.ts";
 import type { SandboxView, SnapshotView } from "./types.ts";
 
@@ -40,7 +41,7 @@ function toSandboxView(record: SandboxRecord, alias: AliasRecord | undefined): S
 		memoryMB: record.resources.memoryMB,
 		diskSizeMB: record.resources.diskSizeMB,
 		metadata: record.metadata,
-		network: record.network,
+		network: record.network && visibleNetwork(record.network),
 		allowInternetAccess: record.allowInternetAccess,
 		onTimeout: record.onTimeout,
 		autoResume: record.autoResume,

@@ -10,6 +10,13 @@ const Network = Type.Object({
 	denyOut: Type.Optional(Type.Array(Type.String())),
 	maskRequestHost: Type.Optional(Type.String()),
 	httpsPorts: Type.Optional(Type.Array(Type.Integer())),
+	egressProxy: Type.Optional(
+		Type.Object({
+			address: Type.String(),
+			username: Type.Optional(Type.String()),
+			password: Type.Optional(Type.String()),
+		}),
+	),
 });
 
 /** Network options of a sandbox as they were asked for. */
@@ -19,6 +26,7 @@ export type NetworkRecord = Readonly<{
 	denyOut?: readonly string[];
 	maskRequestHost?: string;
 	httpsPorts?: readonly number[];
+	egressProxy?: Readonly<{ address: string; username?: string; password?: string }>;
 }>;
 
 function readJson<T extends TSchema>(schema: T, text: string, column: string): Static<T> {

@@ -3,7 +3,7 @@
  * believes, so two writers can never both win.
  */
 import type { Kysely } from "kysely";
-import { writeTime } from "./columns.ts";
+import { writeFlag, writeTime } from "./columns.ts";
 import type { SandboxRecord, SandboxRowState } from "./records.ts";
 import { type SandboxPatch, toSandbox, toSandboxColumns, toSandboxRow } from "./sandbox-row.ts";
 import type { Schema } from "./schema.ts";
@@ -78,6 +78,27 @@ export class SandboxRepository {
 		const row = await this.#db
 			.updateTable("sandboxes")
 			.set({ end_at: writeTime(endAt) })
+			.set((eb) => ({ revision: eb("revision", "+", 1) }))
+			.where("id", "=", id)
+			.where("incarnation", "=", incarnation)
+			.where("state", "in", ["running", "snapshotting"])
+			.returningAll()
+			.executeTakeFirst();
+		return row && toSandbox(row);
+	}
+
+	/** Sets what a running sandbox may reach. @returns undefined when that life is over */
+	async setNetwork(
+		id: string,
+		incarnation: number,
+		{ network, allowInternetAccess }: Pick<SandboxRecord, "network" | "allowInternetAccess">,
+	): Promise<SandboxRecord | undefined> {
+		const row = await this.#db
+			.updateTable("sandboxes")
+			.set({
+				network: network === undefined ? null : JSON.stringify(network),
+				allow_internet_access: allowInternetAccess === undefined ? null : writeFlag(allowInternetAccess),
+			})
 			.set((eb) => ({ revision: eb("revision", "+", 1) }))
 			.where("id", "=", id)
 			.where("incarnation", "=", incarnation)

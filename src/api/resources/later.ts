@@ -12,7 +12,6 @@ const LOGS = "Logs are";
 const OPERATOR = "The operator's API is";
 
 const LATER: readonly (readonly [method: HTTPMethods, url: string, what: string])[] = [
-	["PUT", "/sandboxes/:sandboxID/network", "Changing the network of a running sandbox is"],
 	["GET", "/sandboxes/:sandboxID/metrics", METRICS],
 	["GET", "/sandboxes/metrics", METRICS],
 	["GET", "/teams/:teamID/metrics", METRICS],

@@ -4,6 +4,7 @@ import { type Static, Type } from "typebox";
 import type { CreateSandboxRequest, SandboxState, SandboxView, Team } from "../../control/index.ts";
 import { OffshootError, parseSandboxId } from "../../protocol/index.ts";
 import { type ApiContext, type App, teamOf } from "../app.ts";
+import { networkOf } from "../network.ts";
 import { idempotencyKeyOf, listOf, metadataOf, timeOf } from "../queries.ts";
 import {
 	answers,
@@ -126,22 +127,6 @@ function createRequest(
 		network: body.network === undefined ? undefined : networkOf(body.network),
 		metadata: body.metadata ?? {},
 		envs: body.envVars ?? {},
-	};
-}
-
-function networkOf({
-	allowPublicTraffic,
-	allowOut,
-	denyOut,
-	maskRequestHost,
-	httpsPorts,
-}: NonNullable<Static<typeof NewSandbox>["network"]>) {
-	return {
-		...(allowPublicTraffic !== undefined && { allowPublicTraffic }),
-		...(allowOut && { allowOut }),
-		...(denyOut && { denyOut }),
-		...(maskRequestHost !== undefined && { maskRequestHost }),
-		...(httpsPorts && { httpsPorts }),
 	};
 }
 

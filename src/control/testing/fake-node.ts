@@ -1,4 +1,5 @@
 /** A node whose host is a few maps. It keeps the contract of NodeClient, also when a test lets one of its steps fail. */
+import type { EgressPolicy } from "../../engine/index.ts";
 import type {
 	ArtifactFacts,
 	CaptureOrder,
@@ -18,6 +19,8 @@ export interface FakeContainer {
 	readonly artifactId: string;
 	readonly accessToken: string | undefined;
 	readonly envs: Readonly<Record<string, string>>;
+	/** What the host enforces. */
+	egress?: EgressPolicy;
 	frozen: boolean;
 	/** What the guest has in memory. */
 	memory: string[];
@@ -113,7 +116,10 @@ export class FakeNode implements NodeClient {
 		await this.#point("unfreeze:done", signal);
 	}
 
-	async setEgress(): Promise<void> {}
+	async setEgress(order: OrderKey, policy: EgressPolicy, signal: AbortSignal): Promise<void> {
+		await this.#point("setEgress", signal);
+		this.#require(order).egress = policy;
+	}
 
 	async remove(order: OrderKey, signal: AbortSignal): Promise<void> {
 		await this.#point("remove", signal);
