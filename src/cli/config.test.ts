@@ -13,6 +13,7 @@ describe("readConfig", () => {
 			port: 4983,
 			domain: undefined,
 			allowCidrs: [],
+			tls: undefined,
 			logLevel: "info",
 			runscPath: undefined,
 			runscUrl: undefined,
@@ -27,6 +28,15 @@ describe("readConfig", () => {
 		for (const text of ["10.1.0.0", "10.1.0.0/33", "10.1.0.0/16/8", "fd00::/8", "10.1.0.0/16,"]) {
 			expect(() => readConfig({ OFFSHOOT_ALLOW_CIDRS: text }, root), text).toThrow("OFFSHOOT_ALLOW_CIDRS");
 		}
+	});
+
+	test("TLS has a port of its own, and a certificate its key", () => {
+		expect(readConfig({ OFFSHOOT_TLS_PORT: "8443" }, root).tls).toEqual({ port: 8443, files: undefined });
+		const files = { OFFSHOOT_TLS_CERT: "/c.pem", OFFSHOOT_TLS_KEY: "/k.pem" };
+		expect(readConfig({ OFFSHOOT_TLS_PORT: "8443", ...files }, root).tls?.files).toEqual({ cert: "/c.pem", key: "/k.pem" });
+		expect(() => readConfig({ OFFSHOOT_TLS_PORT: "4983" }, root)).toThrow("taken by the plain listener");
+		expect(() => readConfig({ OFFSHOOT_TLS_PORT: "1", OFFSHOOT_TLS_CERT: "/c.pem" }, root)).toThrow("need each other");
+		expect(() => readConfig(files, root)).toThrow("without OFFSHOOT_TLS_PORT");
 	});
 
 	test("someone else than root caches at home", () => {

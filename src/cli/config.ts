@@ -21,11 +21,19 @@ export interface Config {
 	readonly domain: string | undefined;
 	/** Closed ranges that sandboxes may reach all the same. A tenant's request opens none of them. */
 	readonly allowCidrs: readonly string[];
+	/** An encrypted listener beside the plain one. */
+	readonly tls: TlsSettings | undefined;
 	readonly logLevel: LogLevel;
 	/** The operator's own runsc. */
 	readonly runscPath: string | undefined;
 	/** Directory to download a gVisor release from; gVisor's own when undefined. */
 	readonly runscUrl: string | undefined;
+}
+
+export interface TlsSettings {
+	readonly port: number;
+	/** PEM files of the operator; those that `offshoot cert` made when undefined. */
+	readonly files: { readonly cert: string; readonly key: string } | undefined;
 }
 
 export interface Setting {
@@ -41,6 +49,9 @@ export const SETTINGS: readonly Setting[] = [
 	{ name: "OFFSHOOT_BIND", fallback: "127.0.0.1", meaning: "IP address to listen on" },
 	{ name: "OFFSHOOT_DOMAIN", fallback: "localhost:<port>", meaning: "host[:port] under which clients reach sandboxes" },
 	{ name: "OFFSHOOT_ALLOW_CIDRS", fallback: "none", meaning: "private ranges that sandboxes may reach, comma-separated" },
+	{ name: "OFFSHOOT_TLS_PORT", fallback: "no TLS", meaning: "port of the same with TLS" },
+	{ name: "OFFSHOOT_TLS_CERT", fallback: "offshoot cert's", meaning: "PEM file, for *.<domain>" },
+	{ name: "OFFSHOOT_TLS_KEY", fallback: "offshoot cert's", meaning: "PEM file" },
 	{ name: "OFFSHOOT_CACHE_DIR", fallback: "/var/cache/offshoot", meaning: "Node, runsc and other things to obtain" },
 	{ name: "OFFSHOOT_RUNSC", fallback: "found or obtained", meaning: "the runsc binary to use" },
 	{ name: "OFFSHOOT_RUNSC_URL", fallback: "gVisor's bucket", meaning: "where to download a gVisor release" },
@@ -66,6 +77,9 @@ export function readConfig(env: NodeJS.ProcessEnv = process.env, user: User = cu
 		problems.push(`${name}=${text} is not ${expected}`);
 		return fallback;
 	};
+	const tlsPort = read<number | undefined>("OFFSHOOT_TLS_PORT", undefined, parsePort, "a port from 1 to 65535");
+	const tlsCert = read<string | undefined>("OFFSHOOT_TLS_CERT", undefined, resolve, "a path");
+	const tlsKey = read<string | undefined>("OFFSHOOT_TLS_KEY", undefined, resolve, "a path");
 	const config: Config = {
 		dataDir: read("OFFSHOOT_DATA_DIR", "/var/lib/offshoot", resolve, "a path"),
 		cacheDir: read("OFFSHOOT_CACHE_DIR", defaultCacheDir(env, user), resolve, "a path"),
@@ -78,12 +92,21 @@ export function readConfig(env: NodeJS.ProcessEnv = process.env, user: User = cu
 			parseCidrs,
 			"a comma-separated list such as 10.1.0.0/16,192.168.7.9/32",
 		),
+		tls: tlsSettings(tlsPort, tlsCert, tlsKey),
 		logLevel: read<LogLevel>("OFFSHOOT_LOG_LEVEL", "info", parseLogLevel, `one of ${LOG_LEVELS.join(", ")}`),
 		runscPath: read<string | undefined>("OFFSHOOT_RUNSC", undefined, resolve, "a path"),
 		runscUrl: read<string | undefined>("OFFSHOOT_RUNSC_URL", undefined, parseUrl, "an http or https URL"),
 	};
+	if ((tlsCert === undefined) !== (tlsKey === undefined)) problems.push("OFFSHOOT_TLS_CERT and OFFSHOOT_TLS_KEY need each other");
+	if (tlsCert !== undefined && tlsPort === undefined) problems.push("OFFSHOOT_TLS_CERT has no effect without OFFSHOOT_TLS_PORT");
+	if (tlsPort === config.port) problems.push(`OFFSHOOT_TLS_PORT=${tlsPort} is taken by the plain listener (OFFSHOOT_PORT)`);
 	if (problems.length > 0) throw new OffshootError("invalid_request", problems.join("\n"));
 	return config;
+}
+
+function tlsSettings(port: number | undefined, cert: string | undefined, key: string | undefined): TlsSettings | undefined {
+	if (port === undefined) return undefined;
+	return { port, files: cert === undefined || key === undefined ? undefined : { cert, key } };
 }
 
 function currentUser(): User {

@@ -103,8 +103,20 @@ program
 program
 	.command("env")
 	.description("print the variables that point an E2B SDK or CLI at the running server")
+	.option("--tls", "reach it with TLS, by names of its domain")
 	.addHelpText("after", '\nUse it so:  eval "$(./offshoot env)"')
-	.action(() => perform(async (config) => (await import("./commands/env.ts")).env(config)));
+	.action((options: { tls?: true }) =>
+		perform(async (config) => (await import("./commands/env.ts")).env(config, { tls: options.tls === true })),
+	);
+
+program
+	.command("cert")
+	.description("make a certificate for the names of sandboxes, by an authority of your own, and say how to use it")
+	.option("--domain <domain>", "sandboxes get the names below it", "sbx.test")
+	.addHelpText("after", "\nRun it again to renew the certificate; the authority stays, for the same domain.")
+	.action(({ domain }: { domain: string }) =>
+		perform(async (config) => (await import("./commands/cert.ts")).cert(config, domain)),
+	);
 
 const key = program.command("key").description("the API keys of a team");
 const TEAM = ["-t, --team <slug>", "the team; the first one if left out"] as const;

@@ -2,6 +2,7 @@
 import type { EngineSource } from "../engine/index.ts";
 import type { Config } from "./config.ts";
 import type { Progress } from "./terminal/progress.ts";
+import type { LoadedTls } from "./tls/load.ts";
 
 export interface ServerOptions {
 	readonly config: Config;
@@ -12,6 +13,7 @@ export interface ServerOptions {
 	/** Opens the operator's routes of the API. */
 	readonly adminToken: string;
 	readonly runsc: EngineSource;
+	readonly tls: LoadedTls | undefined;
 	/** For the long steps of a start: templates, adoption. */
 	readonly progress: Progress;
 }

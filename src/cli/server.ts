@@ -109,7 +109,12 @@ async function compose(
 	return control;
 }
 
-async function listen({ config, adminToken }: ServerOptions, control: Control, log: Logger, teardown: Teardown): Promise<void> {
+async function listen(
+	{ config, adminToken, tls }: ServerOptions,
+	control: Control,
+	log: Logger,
+	teardown: Teardown,
+): Promise<void> {
 	const closing = new AbortController();
 	teardown.add("operations", () => closing.abort());
 	const { bind, port } = config;
@@ -118,12 +123,12 @@ async function listen({ config, adminToken }: ServerOptions, control: Control, l
 		control,
 		adminToken,
 		log,
-		domain: config.domain ?? `localhost:${port}`,
+		domain: tls?.domain ?? config.domain ?? `localhost:${port}`,
 		version: manifest.version,
 		signal: closing.signal,
 	});
 	teardown.add("API", () => api.close());
-	const door = await openFrontDoor({ api: api.handler, edge, bind, port, signal: closing.signal });
+	const door = await openFrontDoor({ api: api.handler, edge, bind, port, ...(tls && { tls }), signal: closing.signal });
 	teardown.add("listener", () => door.close());
 }
 

@@ -2,7 +2,7 @@
  * The client's half of an exchange, whether it came by HTTP/1.1 or HTTP/2: what Node's classes for both have in common,
  * and the few answers that differ.
  */
-import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from "node:http";
+import { type IncomingHttpHeaders, type IncomingMessage, ServerResponse } from "node:http";
 import { constants, Http2ServerRequest, Http2ServerResponse } from "node:http2";
 import type { Socket } from "node:net";
 import type { Readable } from "node:stream";
@@ -18,7 +18,19 @@ export interface ClientRequest extends Readable {
 	readonly socket: Socket;
 }
 
-export type ClientResponse = ServerResponse | Http2ServerResponse;
+export interface ClientResponse {
+	readonly headersSent: boolean;
+	readonly socket: Socket | null;
+	setHeader(name: string, value: string | number): unknown;
+	writeHead(status: number): unknown;
+	write(chunk: Buffer): boolean;
+	end(): unknown;
+	end(text: string): unknown;
+	writeContinue(): void;
+	destroy(): unknown;
+	on(event: "close" | "drain" | "error", listener: () => void): unknown;
+	once(event: "close", listener: () => void): unknown;
+}
 
 /** True when the request is followed by a body. */
 export function hasBody(req: ClientRequest): boolean {
@@ -28,21 +40,31 @@ export function hasBody(req: ClientRequest): boolean {
 
 /** False when nothing that is written can reach the client any more. */
 export function isOpen(res: ClientResponse): boolean {
-	return res instanceof Http2ServerResponse ? !res.stream.destroyed && !res.stream.closed : !res.destroyed;
+	if (res instanceof Http2ServerResponse) return !res.stream.destroyed && !res.stream.closed;
+	return res instanceof ServerResponse && !res.destroyed;
 }
 
 /** @throws when the status or a header field can't be sent */
 export function writeHead(res: ClientResponse, from: IncomingMessage, headers: string[]): void {
 	const status = from.statusCode ?? 502;
-	res.sendDate = false;
-	// HTTP/2 has no words beside the status.
-	if (res instanceof Http2ServerResponse) res.writeHead(status, headers as never);
-	else res.writeHead(status, from.statusMessage ?? "", headers);
+	if (res instanceof Http2ServerResponse) {
+		res.sendDate = false;
+		// Without words beside the status: HTTP/2 has none. Node takes the flat form, its types don't know.
+		res.writeHead(status, headers as never);
+	} else if (res instanceof ServerResponse) {
+		res.sendDate = false;
+		res.writeHead(status, from.statusMessage ?? "", headers);
+	}
 }
 
-export function addTrailers(res: ClientResponse, trailers: [name: string, value: string][]): void {
-	if (!(res instanceof Http2ServerResponse)) res.addTrailers(trailers);
-	else for (const [name, value] of trailers) res.setTrailer(name, value);
+/** Sends what `writeHead` has prepared; with HTTP/2 it is on its way already. */
+export function flushHead(res: ClientResponse): void {
+	if (res instanceof ServerResponse && res.socket?.writable === true) res.flushHeaders();
+}
+
+export function addTrailers(res: ClientResponse, trailers: readonly [name: string, value: string][]): void {
+	if (res instanceof ServerResponse) res.addTrailers([...trailers]);
+	else if (res instanceof Http2ServerResponse) res.addTrailers(Object.fromEntries(trailers));
 }
 
 /**

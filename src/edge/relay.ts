@@ -1,6 +1,6 @@
 /** Passes bodies on, chunk by chunk as they come, at the pace of the slower side. */
 import type { ClientRequest as GuestRequest, IncomingMessage } from "node:http";
-import { addTrailers, type ClientRequest, type ClientResponse, isOpen, writeHead } from "./client.ts";
+import { addTrailers, type ClientRequest, type ClientResponse, flushHead, isOpen, writeHead } from "./client.ts";
 import { fields, responseHeaders } from "./headers.ts";
 
 /**
@@ -22,7 +22,7 @@ export function relayResponse(from: IncomingMessage, to: ClientResponse): void {
 	});
 	// Headers travel with the first bytes of the body if those are here already, else alone: a stream may stay silent long.
 	setImmediate(() => {
-		if (!started && isOpen(to) && to.socket?.writable === true) to.flushHeaders();
+		if (!started && isOpen(to)) flushHead(to);
 	});
 }
 

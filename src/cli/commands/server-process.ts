@@ -14,6 +14,7 @@ import { removeServerFile, type ServerFile, writeServerFile } from "../instance/
 import { preparePackages, prepareRunsc } from "../prepare/index.ts";
 import type { CleanHost, RunningServer, SandboxFate, StartServer } from "../server-contract.ts";
 import type { Progress } from "../terminal/progress.ts";
+import { type LoadedTls, loadTls } from "../tls/load.ts";
 
 export interface ServerProcess {
 	readonly config: Config;
@@ -32,13 +33,14 @@ const CLEAN_TIMEOUT_MS = 60_000;
 export async function runServerProcess(options: ServerProcess, signal: AbortSignal): Promise<void> {
 	const { config, progress } = options;
 	using _lock = await lockInstance(config.dataDir);
-	await requirePort(config);
+	await requirePorts(config);
+	const tls = await loadTls(config);
 	await preparePackages(progress, signal);
 	const runsc = await prepareRunsc(config, progress, signal);
 	const [instanceId, apiKey] = [await ensureInstanceId(config.dataDir), await ensureApiKey(config.dataDir)];
 	const adminToken = await ensureAdminToken(config.dataDir);
 	const server = await options
-		.startServer({ config, instanceId, apiKey, adminToken, runsc, progress }, signal)
+		.startServer({ config, instanceId, apiKey, adminToken, runsc, tls, progress }, signal)
 		.catch(async (error) => {
 			// What an interrupted start made ahead, and what it adopted, would wait for a next server that may never come.
 			if (signal.aborted && (await options.untilStopped) === "end") await clean(options, instanceId);
@@ -47,7 +49,8 @@ export async function runServerProcess(options: ServerProcess, signal: AbortSign
 	try {
 		const self = identifyProcess(process.pid);
 		if (self === undefined) throw new Error("this process is not in /proc");
-		const file = { process: self, instanceId, url: clientUrl(config), startedAt: new Date().toISOString() };
+		const startedAt = new Date().toISOString();
+		const file = { process: self, instanceId, url: clientUrl(config), startedAt, ...(tls && { tls: announced(tls) }) };
 		await writeServerFile(config.dataDir, file);
 		await options.onReady(file);
 		await end(options, server, instanceId, await options.untilStopped);
@@ -72,9 +75,15 @@ function clean({ config, cleanHost }: ServerProcess, instanceId: string): Promis
 }
 
 /** Found out before the long steps, not after them. */
-async function requirePort({ bind, port }: Config): Promise<void> {
-	const finding = checkPort({ bind, port, ownServer: undefined, error: await probePort(bind, port) });
-	if (finding.status !== "ok") throw new OffshootError("conflict", `${finding.reason}. FIX: ${finding.fix}`);
+async function requirePorts({ bind, port, tls }: Config): Promise<void> {
+	for (const each of tls === undefined ? [port] : [port, tls.port]) {
+		const finding = checkPort({ bind, port: each, ownServer: undefined, error: await probePort(bind, each) });
+		if (finding.status !== "ok") throw new OffshootError("conflict", `${finding.reason}. FIX: ${finding.fix}`);
+	}
+}
+
+function announced({ domain, authority }: LoadedTls): NonNullable<ServerFile["tls"]> {
+	return authority === undefined ? { domain } : { domain, authority };
 }
 
 /** Where clients on this machine reach the server. */

@@ -11,6 +11,8 @@ const ServerFileSchema = Type.Object({
 	instanceId: Type.String(),
 	/** Address for clients on this machine. */
 	url: Type.String(),
+	/** `host[:port]` for clients that speak TLS, and the certificate of the authority they must trust if it is an own one. */
+	tls: Type.Optional(Type.Object({ domain: Type.String(), authority: Type.Optional(Type.String()) })),
 	/** RFC 3339 */
 	startedAt: Type.String(),
 });
