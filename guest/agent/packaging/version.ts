@@ -3,7 +3,6 @@ import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { pipeline } from "node:stream/promises";
 import { OffshootError } from "../../../src/protocol/index.ts";
 
 export async function treeVersion(directory: string, signal: AbortSignal): Promise<string> {
@@ -13,7 +12,7 @@ export async function treeVersion(directory: string, signal: AbortSignal): Promi
 	for (const file of files.sort()) {
 		const { mode, size } = await stat(file);
 		hash.update(`${file.slice(directory.length)} ${mode & 0o777} ${size}\n`);
-		await pipeline(createReadStream(file, { highWaterMark: 1 << 20 }), hash, { end: false, signal });
+		for await (const chunk of createReadStream(file, { highWaterMark: 1 << 20, signal })) hash.update(chunk);
 	}
 	return `${await packageVersion()}+${hash.digest("hex").slice(0, 12)}`;
 }

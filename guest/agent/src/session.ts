@@ -40,6 +40,8 @@ export class Session {
 	private current: Identity | undefined;
 	private key: string;
 	private isLocked = true;
+	/** Counts restores. */
+	private life = 0;
 	private restoreNotices: "none" | "coming" = "none";
 	private noticed: (() => void) | undefined;
 
@@ -74,22 +76,28 @@ export class Session {
 
 	/** The kernel says that this memory was restored from an image. */
 	async restored(): Promise<void> {
+		this.life += 1;
 		await this.lock();
 		this.noticed?.();
 	}
 
-	/** The first step of an initialisation: nobody is answered, and the key that signed it is spent. */
-	async begin(init: AgentInit): Promise<void> {
+	/**
+	 * The first step of an initialisation: nobody is answered, and the key that signed it is spent. Resolves with the
+	 * life that it is for, to be given to `open`.
+	 */
+	async begin(init: AgentInit): Promise<number> {
 		// Open, and yet told of a new life: a restore happened, and the kernel's word of it is still on its way. It must
 		// not come after we have opened for the new one.
 		const early = !this.isLocked && !this.isCurrent(init) && this.restoreNotices === "coming";
 		this.key = init.nextControlKey;
 		await this.lock();
 		if (early) await this.notice();
+		return this.life;
 	}
 
-	/** The last step of an initialisation. */
-	async open(init: AgentInit): Promise<void> {
+	/** The last step of an initialisation. @throws if this memory was restored since it began: it was for the source */
+	async open(init: AgentInit, life: number): Promise<void> {
+		if (life !== this.life) throw new Error("the sandbox was restored during its initialisation");
 		this.current = identityOf(init);
 		this.isLocked = false;
 		await this.save();

@@ -72,8 +72,12 @@ static int child_signals(void) {
 	return signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
 }
 
-/* Descriptors 0 to 2 must be taken: a pipe that got one of them would be overwritten in the child. */
-static void take_standard_descriptors(void) {
+/*
+ * Programs must inherit nothing from whoever started us. And descriptors 0 to 2 must be taken: a pipe that got one of
+ * them would be overwritten in the child.
+ */
+static void clean_descriptors(void) {
+	close_range(3, ~0U, 0);
 	int fd = open("/dev/null", O_RDWR);
 	while (fd >= 0 && fd < 2) fd = dup(fd);
 	if (fd > 2) close(fd);
@@ -84,7 +88,7 @@ int main(int argc, char **argv) {
 		fprintf(stderr, "usage: sysd SOCKET\n");
 		return 2;
 	}
-	take_standard_descriptors();
+	clean_descriptors();
 	signal(SIGPIPE, SIG_IGN);
 	loop = epoll_create1(EPOLL_CLOEXEC);
 	if (loop < 0) die("epoll");

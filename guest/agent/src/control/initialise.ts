@@ -20,7 +20,7 @@ const MAX_AHEAD_MS = 5000;
 export function createInitialiser(session: Session, sysd: Sysd, files: GuestFiles): Initialiser {
 	return {
 		async run(init) {
-			await session.begin(init);
+			const life = await session.begin(init);
 			await Promise.all([
 				setClock(init, sysd),
 				writeGeneration(files, init),
@@ -28,7 +28,7 @@ export function createInitialiser(session: Session, sysd: Sysd, files: GuestFile
 				init.newIdentity ? becomeNew(init, sysd, files) : undefined,
 			]);
 			if (init.newIdentity) await runHooks(files, init, sysd);
-			await session.open(init);
+			await session.open(init, life);
 		},
 	};
 }

@@ -52,6 +52,8 @@ const translateErrors: Interceptor = (next) => async (request) => {
 	try {
 		return await next(request);
 	} catch (error) {
+		// Nobody is left to read of it, and it is no failure.
+		if (request.signal.aborted) throw error;
 		const translated = rpcError(error);
 		if (translated !== error && translated.code === Code.Internal) log(`${request.method.name} failed`, error);
 		throw translated;

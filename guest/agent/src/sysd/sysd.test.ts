@@ -1,0 +1,125 @@
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { createConnection } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { TestAgent } from "../../testing/agent.ts";
+import type { ProgramEnd } from "./program.ts";
+import { type SpawnRequest, Sysd } from "./sysd.ts";
+
+let agent: TestAgent;
+let sysd: Sysd;
+let directory: string;
+
+beforeAll(async () => {
+	agent = await TestAgent.start();
+	sysd = new Sysd(join(agent.directory, "sysd.sock"));
+	directory = await mkdtemp(join(tmpdir(), "offshoot-sysd-test-"));
+}, 60_000);
+
+afterAll(async () => {
+	sysd.close();
+	await agent[Symbol.asyncDispose]();
+	await rm(directory, { recursive: true });
+});
+
+const REQUEST: SpawnRequest = {
+	program: "sh",
+	args: [],
+	environment: { PATH: "/usr/bin:/bin" },
+	cwd: "/",
+	uid: 0,
+	gid: 0,
+	groups: [0],
+	description: "",
+	input: "null",
+};
+
+async function run(changes: Partial<SpawnRequest>): Promise<{ output: string; end: ProgramEnd | undefined }> {
+	const program = await sysd.spawn({ ...REQUEST, ...changes });
+	return await new Promise((resolve) => {
+		let output = "";
+		program.listen({
+			output: (_, data) => {
+				output += data.toString();
+			},
+			end: (end) => resolve({ output, end }),
+		});
+	});
+}
+
+describe("programs", () => {
+	test("get exactly the ids and groups asked for, and no capabilities", async () => {
+		const { output } = await run({
+			args: ["-c", "id -u; id -g; id -G; grep CapEff /proc/self/status"],
+			uid: 65534,
+			gid: 65533,
+			groups: [65533, 27, 4321],
+		});
+		expect(output.trim().split("\n")).toEqual(["65534", "65533", "65533 27 4321", "CapEff:\t0000000000000000"]);
+	});
+
+	test("start with nothing open but their own three, no signal blocked or ignored, in a session of their own", async () => {
+		const script =
+			"ls /proc/self/fd; grep -E 'Sig(Blk|Ign)' /proc/self/status; ps -o sid= -p $$ | tr -d ' ' | grep -qx $$ && echo leader";
+		const { output } = await run({ args: ["-c", script] });
+		// 3 is the directory that ls reads.
+		expect(output.trim().split("\n")).toEqual([
+			"0",
+			"1",
+			"2",
+			"3",
+			"SigBlk:\t0000000000000000",
+			"SigIgn:\t0000000000000000",
+			"leader",
+		]);
+	});
+
+	test("are looked up in the PATH they get", async () => {
+		await writeFile(join(directory, "mine"), "#!/bin/sh\necho found\n", { mode: 0o755 });
+		const found = await run({ program: "mine", environment: { PATH: `/none:${directory}` } });
+		expect(found.output).toBe("found\n");
+		await expect(run({ program: "mine" })).rejects.toMatchObject({ stage: "exec", code: "ENOENT" });
+	});
+
+	test("what cannot be started is told with its reason", async () => {
+		await expect(run({ program: "/etc/passwd" })).rejects.toMatchObject({ stage: "exec", code: "EACCES" });
+		await expect(run({ cwd: "/none" })).rejects.toMatchObject({ stage: "cwd", code: "ENOENT" });
+		await expect(run({ args: ["x".repeat(200_000)] })).rejects.toMatchObject({ stage: "exec", code: "E2BIG" });
+		await expect(run({ args: ["x".repeat(9_000_000)] })).rejects.toMatchObject({ code: "E2BIG" });
+	});
+
+	test("that dump core are told so by number", async () => {
+		const { end } = await run({ args: ["-c", "kill -SEGV $$"] });
+		expect(end?.signal).toBe(11);
+	});
+});
+
+describe("attributes", () => {
+	test("of many files come in one answer, in their order", async () => {
+		const paths = Array.from({ length: 300 }, (_, index) => join(directory, `f${index}`));
+		for (const path of paths) await writeFile(path, "");
+		await sysd.setAttributes(paths[7] ?? "", { a: "1", b: "" });
+		const all = await sysd.attributes([...paths, "/none"]);
+		expect(all).toHaveLength(301);
+		expect(all.map((each) => Object.keys(each).length).reduce((a, b) => a + b)).toBe(2);
+		expect(all[7]).toEqual({ a: "1", b: "" });
+	});
+});
+
+describe("peers", () => {
+	test.each([
+		["an unknown type", Buffer.from([0x7a, 0, 0, 0, 0])],
+		["an enormous length", Buffer.from([0x53, 255, 255, 255, 255])],
+		["a list longer than its frame", Buffer.from([0x4d, 4, 0, 0, 0, 255, 255, 255, 255])],
+		["a half request", Buffer.from([0x53, 4, 0, 0, 0, 1, 0, 0, 0])],
+	])("with %s are cut off, and others served on", async (_, bytes) => {
+		const socket = createConnection({ path: join(agent.directory, "sysd.sock") });
+		socket.resume();
+		await new Promise((resolve) => {
+			socket.once("close", resolve);
+			socket.write(bytes);
+		});
+		expect((await run({ args: ["-c", "echo on"] })).output).toBe("on\n");
+	});
+});
