@@ -3,10 +3,10 @@
  * it is given reaches the machine.
  */
 import { type ChildProcess, spawn } from "node:child_process";
-import { generateKeyPairSync, type KeyObject, randomInt, sign } from "node:crypto";
+import { createHash, generateKeyPairSync, type KeyObject, randomInt, sign } from "node:crypto";
 import { once } from "node:events";
-import { rmSync } from "node:fs";
-import { mkdtemp, rm } from "node:fs/promises";
+import { existsSync } from "node:fs";
+import { mkdir, mkdtemp, readdir, readFile, rename, rm } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -38,16 +38,29 @@ async function freePort(): Promise<number> {
 	}
 }
 
-let program: Promise<string> | undefined;
+const SYSD = join(import.meta.dirname, "../../../node_modules/.cache/offshoot");
 
-/** sysd, compiled once for each test file. */
-function sysdProgram(): Promise<string> {
-	program ??= mkdtemp(join(tmpdir(), "offshoot-sysd-")).then(async (directory) => {
-		process.once("exit", () => rmSync(directory, { recursive: true, force: true }));
-		await buildSysd(join(directory, "sysd"), AbortSignal.timeout(60_000));
-		return join(directory, "sysd");
-	});
+/** sysd, compiled once for each version of its sources. */
+async function sysdProgram(): Promise<string> {
+	const program = join(SYSD, `sysd-${await sourceDigest()}`);
+	if (existsSync(program)) return program;
+	await mkdir(SYSD, { recursive: true });
+	const draft = `${program}.${process.pid}`;
+	await buildSysd(draft, AbortSignal.timeout(60_000));
+	await rename(draft, program);
 	return program;
+}
+
+async function sourceDigest(): Promise<string> {
+	const directory = join(import.meta.dirname, "../sysd");
+	const hash = createHash("sha256");
+	for (const name of (await readdir(directory)).sort()) hash.update(await readFile(join(directory, name)));
+	return hash.digest("hex").slice(0, 16);
+}
+
+/** Ends with this process, however that ends. */
+function spawnBound(command: string, args: readonly string[], env: NodeJS.ProcessEnv): ChildProcess {
+	return spawn("setpriv", ["--pdeathsig", "KILL", command, ...args], { env, stdio: "inherit" });
 }
 
 export class TestAgent {
@@ -71,7 +84,7 @@ export class TestAgent {
 	static async start(): Promise<TestAgent> {
 		const directory = await mkdtemp(join(tmpdir(), "offshoot-agent-"));
 		const socket = join(directory, "sysd.sock");
-		const sysd = spawn("unshare", ["--uts", await sysdProgram(), socket], { stdio: "inherit" });
+		const sysd = spawnBound("unshare", ["--uts", await sysdProgram(), socket], process.env);
 		const agent = new TestAgent(directory, [await freePort(), await freePort()], sysd);
 		await agent.startDaemon();
 		return agent;
@@ -103,7 +116,7 @@ export class TestAgent {
 			OFFSHOOT_CONTROL_KEY: this.firstKey.publicKey,
 			OFFSHOOT_ROOT: this.root,
 		};
-		this.agent = spawn(process.execPath, [MAIN], { env, stdio: "inherit" });
+		this.agent = spawnBound(process.execPath, [MAIN], env);
 		for (let tries = 0; tries < 400; tries++, await sleep(25)) {
 			const answer = await fetch(`http://127.0.0.1:${this.controlPort}/health`).catch(() => undefined);
 			if (answer?.status === 204) return;
