@@ -117,9 +117,6 @@ describe("routes", () => {
 	});
 
 	test.each([
-		["GET", "/sandboxes/metrics?sandbox_ids=a,b"],
-		["GET", "/sandboxes/iabc/metrics"],
-		["GET", "/v2/sandboxes/iabc/logs"],
 		["POST", "/v3/templates"],
 		["GET", "/templates/x/builds/y/status"],
 		["GET", "/volumes"],

@@ -15,6 +15,8 @@ import { healthRoutes } from "./resources/health.ts";
 import { keyRoutes } from "./resources/keys.ts";
 import { laterRoutes } from "./resources/later.ts";
 import { lifecycleRoutes } from "./resources/lifecycle.ts";
+import { logRoutes } from "./resources/logs.ts";
+import { metricRoutes } from "./resources/metrics.ts";
 import { networkRoutes } from "./resources/network.ts";
 import { operatorRoutes } from "./resources/operator.ts";
 import { sandboxRoutes } from "./resources/sandboxes.ts";
@@ -65,6 +67,8 @@ export async function createApi(options: ApiOptions): Promise<Api> {
 		snapshotRoutes(guarded, options);
 		templateRoutes(guarded, options);
 		keyRoutes(guarded, options);
+		metricRoutes(guarded, options);
+		logRoutes(guarded, options);
 		laterRoutes(guarded);
 	});
 	await app.register(async (guarded: App) => operatorRoutes(guarded, options));

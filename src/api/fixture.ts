@@ -20,6 +20,16 @@ import { createApi } from "./api.ts";
 
 export const API_KEY = `e2b_${"0123456789abcdef".repeat(2)}01234567`;
 export const DOMAIN = "sandboxes.test:8443";
+const SAMPLE = {
+	at: 1_767_323_045_678,
+	cpuCount: 2,
+	cpuUsedPct: 12.5,
+	memUsed: 1,
+	memTotal: 2,
+	memCache: 3,
+	diskUsed: 4,
+	diskTotal: 5,
+};
 const BUILD = {
 	id: "build-1",
 	templateId: "one",
@@ -50,6 +60,26 @@ function page<T>(items: readonly T[], limit: number, token: string | undefined) 
 export class FakeControl implements Control {
 	readonly accounts = fakeAccounts();
 	readonly catalog = fakeCatalog();
+	readonly logs: Control["logs"] = {
+		read: async (_team, sandboxId, query) => {
+			this.#note("logs", sandboxId, query);
+			return [{ atMs: 1_767_323_045_678, level: "warn", logger: "agent", message: "hook failed" }];
+		},
+	};
+	readonly metrics: Control["metrics"] = {
+		ofSandbox: (_team, sandboxId, window) => {
+			this.#note("metrics", sandboxId, window);
+			return [SAMPLE];
+		},
+		newest: (_team, ids) => new Map(ids.map((id) => [id, SAMPLE])),
+		ofTeam: (_team, window) => {
+			this.#note("teamMetrics", window);
+			return [
+				{ at: 1_767_323_045_000, concurrentSandboxes: 3, startRate: 0.2 },
+				{ at: 1_767_323_050_000, concurrentSandboxes: 2, startRate: 0.4 },
+			];
+		},
+	};
 	readonly sandboxes = new Map<string, SandboxView>();
 	readonly snapshots: SnapshotView[] = [];
 	/** Every call, as `[method, …arguments]` without team and signal. */

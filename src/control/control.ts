@@ -4,7 +4,7 @@
  */
 import type { Fleet, SandboxRecord } from "../fleet/index.ts";
 import type { ArtifactFacts, NodeClient } from "../node/index.ts";
-import { newBuildId, newSandboxId, OffshootError } from "../protocol/index.ts";
+import { hasCode, newBuildId, newSandboxId, OffshootError, sandboxNotFound } from "../protocol/index.ts";
 import { accountsOf } from "./accounts.ts";
 import { admit } from "./admission.ts";
 import { catalogOf } from "./catalog.ts";
@@ -15,10 +15,12 @@ import { createdSandbox, createSandbox } from "./create.ts";
 import { decide, NEVER_ABORTED } from "./decide.ts";
 import { Expiry } from "./expiry.ts";
 import { fork } from "./fork.ts";
+import { endedSandbox, Journal } from "./journal.ts";
 import { endRunning, handleExit, kill } from "./kill.ts";
 import { Ledger } from "./ledger.ts";
 import { listSandboxes, listSnapshots } from "./listing.ts";
 import { type Logger, silent } from "./log.ts";
+import { Sampler } from "./metrics.ts";
 import { Operations } from "./operations.ts";
 import { connect, pause, resume } from "./pause.ts";
 import { Quota } from "./quota.ts";
@@ -73,7 +75,14 @@ export async function createControl(options: ControlOptions): Promise<Control & 
 	const limits = { ...DEFAULT_LIMITS, ...options.limits };
 	const lifetime = new AbortController();
 	const listeners = new Set<(gone: Gone) => void>();
-	const ledger = new Ledger(fleet, (record) => expiry.consider(record));
+	const ledger = new Ledger(fleet, {
+		changed: (before, after) => {
+			expiry.consider(after);
+			journal.noteChange(before, after);
+			if (before.state === "starting") sampler.noteStart(after);
+		},
+		ended: (before, reason) => journal.noteEnd(before, reason),
+	});
 	const chores = new Chores({ clock, log, signal: lifetime.signal });
 	let open = true;
 	const core: Core = {
@@ -97,11 +106,16 @@ export async function createControl(options: ControlOptions): Promise<Control & 
 		},
 	};
 	const expiry = new Expiry(core);
+	const journal = new Journal(core);
+	const sampler = new Sampler(core);
 	await ledger.load();
 	const stopListening = node.onExit((exit) => chores.inBackground(handleExit(core, exit)));
+	const stopReading = node.onOutput((output) => journal.noteOutput(output));
 
 	return {
 		...requests(core),
+		logs: journal,
+		metrics: sampler,
 		onGone: (listener) => {
 			listeners.add(listener);
 			return () => listeners.delete(listener);
@@ -109,6 +123,7 @@ export async function createControl(options: ControlOptions): Promise<Control & 
 		start: async (signal) => {
 			await reconcile(core, signal);
 			expiry.start();
+			sampler.start();
 			chores.inBackground(pruneNowAndThen(core));
 		},
 		registerTemplate: (name, facts) => registerTemplate(core, name, facts),
@@ -116,17 +131,20 @@ export async function createControl(options: ControlOptions): Promise<Control & 
 		close: async () => {
 			open = false;
 			expiry.stop();
+			sampler.stop();
 			await drained(core);
 			lifetime.abort(new OffshootError("busy", "The server is going down; try again when it is back"));
 			await core.operations.idle();
 			stopListening();
+			stopReading();
 			await chores.idle();
+			await journal.flush();
 		},
 	};
 }
 
 /** The part of Control that serves requests. */
-function requests(core: Core): Omit<Control, "onGone"> {
+function requests(core: Core): Omit<Control, "onGone" | "logs" | "metrics"> {
 	const { fleet, ledger } = core;
 	const repeats = new Repeats(core);
 	return {
@@ -149,7 +167,12 @@ function requests(core: Core): Omit<Control, "onGone"> {
 		},
 		getSandbox: async (team, id) => {
 			const go = (record: SandboxRecord) => viewSandbox(fleet, record);
-			return decide(core, "get", () => ledger.owned(team, id), { go }, NEVER_ABORTED);
+			try {
+				return await decide(core, "get", () => ledger.owned(team, id), { go }, NEVER_ABORTED);
+			} catch (error) {
+				const why = hasCode(error, "not_found") ? await endedSandbox(core, team, id) : undefined;
+				throw why === undefined ? error : new OffshootError("not_found", `${sandboxNotFound(id).message}: ${why}`);
+			}
 		},
 		listSandboxes: (team, query) => listSandboxes(core, team, query),
 		connectSandbox: async (team, id, timeout, signal) => {

@@ -3,6 +3,8 @@ export type { Catalog, TemplateView } from "./catalog.ts";
 export type { Clock } from "./clock.ts";
 export { type ControlLifecycle, type ControlOptions, createControl } from "./control.ts";
 export type { Gone, Limits } from "./core.ts";
+export type { Logs, LogsQuery } from "./journal.ts";
 export type { Logger } from "./log.ts";
+export type { Metrics, SandboxSample, TeamSample, Window } from "./metrics.ts";
 export type { PublishedTemplate } from "./templates.ts";
 export * from "./types.ts";

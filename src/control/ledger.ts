@@ -13,15 +13,21 @@ export interface Ending {
 	readonly due?: Date;
 }
 
+/** Told after the fact, in the order of things. */
+export interface LedgerWatcher {
+	/** A living sandbox has a new state. */
+	changed(before: SandboxRecord, after: SandboxRecord): void;
+	ended(before: SandboxRecord, reason: string): void;
+}
+
 export class Ledger {
 	readonly #fleet: Fleet;
 	readonly #records = new Map<string, SandboxRecord>();
-	readonly #onChange: (record: SandboxRecord) => void;
+	readonly #watcher: LedgerWatcher;
 
-	/** @param onChange called with every new state of a living sandbox */
-	constructor(fleet: Fleet, onChange: (record: SandboxRecord) => void) {
+	constructor(fleet: Fleet, watcher: LedgerWatcher) {
 		this.#fleet = fleet;
-		this.#onChange = onChange;
+		this.#watcher = watcher;
 	}
 
 	/** Reads all living rows; once, before anything else. */
@@ -91,7 +97,7 @@ export class Ledger {
 		const known = this.#records.get(record.id);
 		if (!known || known.revision >= record.revision) return record;
 		this.#records.set(record.id, record);
-		this.#onChange(record);
+		this.#watcher.changed(known, record);
 		return record;
 	}
 
@@ -108,7 +114,9 @@ export class Ledger {
 			if (record.pauseArtifactId) await builds.remove(record.pauseArtifactId);
 			return record;
 		});
-		if (before) this.#records.delete(sandboxId);
+		if (!before) return undefined;
+		this.#records.delete(sandboxId);
+		this.#watcher.ended(before, ending.reason);
 		return before;
 	}
 

@@ -107,7 +107,7 @@ describe.concurrent("authentication", () => {
 		const { id, key } = await world.fleet.keys.create({ teamId: world.team.id, name: "first" });
 		expect(await world.control.authenticate(key)).toEqual(world.team);
 		expect(await world.control.authenticate(`${key}0`)).toBeUndefined();
-		await world.fleet.keys.revoke(world.team.id, id);
+		await world.fleet.keys.revoke(world.team.id, id, new Date());
 		expect(await world.control.authenticate(key)).toBeUndefined();
 	});
 });

@@ -1,6 +1,8 @@
 /** What `api` and `edge` see of control. Every method that changes a sandbox is durable when its promise resolves. */
 import type { Accounts } from "./accounts.ts";
 import type { Catalog } from "./catalog.ts";
+import type { Logs } from "./journal.ts";
+import type { Metrics } from "./metrics.ts";
 
 export interface Team {
 	readonly id: string;
@@ -158,6 +160,8 @@ export interface ControlStats {
 export interface Control {
 	readonly accounts: Accounts;
 	readonly catalog: Catalog;
+	readonly logs: Logs;
+	readonly metrics: Metrics;
 	/** Team of an API key; undefined for an unknown or revoked one. */
 	authenticate(apiKey: string): Promise<Team | undefined>;
 

@@ -82,6 +82,11 @@ export interface SandboxEngine {
 	resume(id: string, signal: AbortSignal): Promise<void>;
 	/** Ends the container and removes all the engine keeps for it. No error if there is none. */
 	remove(id: string, signal: AbortSignal): Promise<void>;
+	/**
+	 * What the container's processes wrote to the standard output and error they were started with, since the last
+	 * call; of more than `maxBytes` the older part is lost. Must be called now and then: it is kept in memory of the host.
+	 */
+	takeOutput(id: string, maxBytes: number): string;
 	/** Every container of this engine build, also those started before a crash of the server. */
 	list(signal: AbortSignal): Promise<readonly ContainerState[]>;
 }

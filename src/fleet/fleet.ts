@@ -10,6 +10,7 @@ import { BuildRepository } from "./builds.ts";
 import { CatalogRepository } from "./catalog.ts";
 import { NodeSqliteDialect } from "./dialect.ts";
 import { KeyRepository } from "./keys.ts";
+import { LogRepository } from "./logs.ts";
 import { migrations } from "./migrations/index.ts";
 import type { TeamRecord } from "./records.ts";
 import { RequestRepository } from "./requests.ts";
@@ -26,6 +27,7 @@ export interface Repositories {
 	readonly catalog: CatalogRepository;
 	readonly sandboxes: SandboxRepository;
 	readonly requests: RequestRepository;
+	readonly logs: LogRepository;
 }
 
 export interface Fleet extends Repositories {
@@ -78,5 +80,6 @@ function repositoriesOf(db: Kysely<Schema>): Repositories {
 		catalog: new CatalogRepository(db),
 		sandboxes: new SandboxRepository(db),
 		requests: new RequestRepository(db),
+		logs: new LogRepository(db),
 	};
 }

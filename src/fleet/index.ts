@@ -3,6 +3,7 @@ export type { NewBuild, SnapshotRecord } from "./builds.ts";
 export type { CatalogPosition, TagRecord, TemplateSummary } from "./catalog.ts";
 export type { NetworkRecord } from "./columns.ts";
 export { type Fleet, openFleet, type Repositories } from "./fleet.ts";
+export { LIFECYCLE_LOGGER, LOG_LEVELS, type LogEntry, type LogLevel, type LogQuery } from "./logs.ts";
 export type * from "./records.ts";
 export type { RepeatableRequest } from "./requests.ts";
 export type { SandboxPatch } from "./sandbox-row.ts";

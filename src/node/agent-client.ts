@@ -16,6 +16,8 @@ export interface AgentClient {
 	awaitInterpreter(address: string, signal: AbortSignal): Promise<void>;
 	/** True when the agent answers its health check. */
 	isHealthy(address: string, signal: AbortSignal): Promise<boolean>;
+	/** Body of the agent's answer about what the sandbox uses. */
+	metrics(address: string, accessToken: string | undefined, signal: AbortSignal): Promise<string>;
 }
 
 /** A SYN that arrives before the guest's network is up is lost and would be repeated after a second only. */
@@ -51,6 +53,13 @@ export const agentClient: AgentClient = {
 	async isHealthy(address, signal) {
 		const answer = await call({ address, port: AGENT_PORT, method: "GET", path: "/health" }, signal).catch(() => undefined);
 		return answer?.status === 204;
+	},
+
+	async metrics(address, accessToken, signal) {
+		const headers = accessToken === undefined ? {} : { "x-access-token": accessToken };
+		const answer = await call({ address, port: AGENT_PORT, method: "GET", path: "/metrics", headers }, signal);
+		if (answer.status !== 200) throw new Error(`the guest agent answered ${answer.status}`);
+		return answer.text;
 	},
 };
 

@@ -8,14 +8,18 @@ import { capture, factsOf } from "./capture.ts";
 import { type ContainerAhead, ContainersAhead } from "./containers-ahead.ts";
 import { newControlKey } from "./control-key.ts";
 import { watchExits } from "./exits.ts";
+import { readGuestMetrics } from "./guest-metrics.ts";
+import { OutputWatch } from "./output.ts";
 import type { ContainerRecord, Records } from "./records.ts";
 import type {
 	ArtifactFacts,
 	CaptureOrder,
+	GuestMetrics,
 	NodeClient,
 	NodeSandbox,
 	OrderKey,
 	SandboxExit,
+	SandboxOutput,
 	StartedSandbox,
 	StartOrder,
 } from "./types.ts";
@@ -50,11 +54,13 @@ export class LocalNode implements NodeClient {
 	readonly #removing = new Map<string, Promise<void>>();
 	readonly #ahead: ContainersAhead;
 	readonly #stopWatching: () => void;
+	readonly #output: OutputWatch;
 
 	constructor(options: NodeOptions) {
 		this.#ahead = new ContainersAhead(options);
 		this.nodeId = options.nodeId;
 		this.#options = options;
+		this.#output = new OutputWatch(options.records, options.engines);
 		this.#stopWatching = watchExits(options.records, (record) => void this.#exited(record));
 	}
 
@@ -177,6 +183,7 @@ export class LocalNode implements NodeClient {
 
 	async #removeNow(record: ContainerRecord): Promise<void> {
 		const engine = await this.#options.engines.open(record.engine);
+		await this.#output.take(record);
 		await engine.remove(record.containerId, AbortSignal.timeout(CLEANUP_TIMEOUT_MS));
 		await this.#options.slots.release(record.slot);
 		await this.#options.records.delete(record.containerId);
@@ -206,6 +213,19 @@ export class LocalNode implements NodeClient {
 		await this.#options.store.remove(artifactId);
 	}
 
+	async metrics(
+		of: Pick<OrderKey, "sandboxId" | "incarnation">,
+		accessToken: string | undefined,
+		signal: AbortSignal,
+	): Promise<GuestMetrics> {
+		const { slot, resources } = this.#ready(of);
+		return readGuestMetrics(await agentClient.metrics(slot.address, accessToken, signal), resources);
+	}
+
+	onOutput(listener: (output: SandboxOutput) => void): () => void {
+		return this.#output.onOutput(listener);
+	}
+
 	onExit(listener: (exit: SandboxExit) => void): () => void {
 		this.#listeners.add(listener);
 		return () => this.#listeners.delete(listener);
@@ -231,6 +251,7 @@ export class LocalNode implements NodeClient {
 	/** Stops watching; sandboxes live on. */
 	async close(): Promise<void> {
 		this.#stopWatching();
+		this.#output.close();
 		await this.#ahead.close();
 		await Promise.allSettled(this.#removing.values());
 	}
@@ -245,7 +266,7 @@ export class LocalNode implements NodeClient {
 		);
 	}
 
-	#ready(order: OrderKey): ContainerRecord {
+	#ready(order: Pick<OrderKey, "sandboxId" | "incarnation">): ContainerRecord {
 		const record = this.#options.records.find(order.sandboxId, order.incarnation);
 		if (record?.phase === "ready") return record;
 		throw new OffshootError("not_found", `sandbox ${order.sandboxId} is not running on node ${this.nodeId}`);

@@ -66,6 +66,26 @@ export interface SandboxExit {
 	readonly reason: string;
 }
 
+/** What the processes of a sandbox printed where no client listens. */
+export interface SandboxOutput {
+	readonly sandboxId: string;
+	readonly incarnation: number;
+	readonly lines: readonly string[];
+}
+
+/** What a sandbox uses, as its own kernel tells it. */
+export interface GuestMetrics {
+	readonly cpuCount: number;
+	/** Of one second of one processor: 200 when two are busy. */
+	readonly cpuUsedPct: number;
+	/** bytes, as the following */
+	readonly memTotal: number;
+	readonly memUsed: number;
+	readonly memCache: number;
+	readonly diskUsed: number;
+	readonly diskTotal: number;
+}
+
 export interface NodeClient {
 	readonly nodeId: string;
 	/** Restores the artifact as this incarnation and initialises its agent; resolves when the sandbox answers. */
@@ -88,6 +108,13 @@ export interface NodeClient {
 	listArtifacts(signal: AbortSignal): Promise<readonly ArtifactFacts[]>;
 	/** Removes an artifact; the caller has made sure that nothing is based on it. No error when there is none. */
 	deleteArtifact(artifactId: string, signal: AbortSignal): Promise<void>;
+	/** Asks the guest agent. @param accessToken of the sandbox */
+	metrics(
+		of: Pick<OrderKey, "sandboxId" | "incarnation">,
+		accessToken: string | undefined,
+		signal: AbortSignal,
+	): Promise<GuestMetrics>;
+	onOutput(listener: (output: SandboxOutput) => void): () => void;
 	/** Sandboxes that ended by themselves (crash, out of memory, killed from outside). */
 	onExit(listener: (exit: SandboxExit) => void): () => void;
 }

@@ -7,17 +7,9 @@ const BUILDS = "Building templates over the API is";
 const TEMPLATES = "The list of default templates is";
 const VOLUMES = "Volumes are";
 const SECRETS = "Secrets are";
-const METRICS = "Metrics are";
-const LOGS = "Logs are";
 const OPERATOR = "The operator's API is";
 
 const LATER: readonly (readonly [method: HTTPMethods, url: string, what: string])[] = [
-	["GET", "/sandboxes/:sandboxID/metrics", METRICS],
-	["GET", "/sandboxes/metrics", METRICS],
-	["GET", "/teams/:teamID/metrics", METRICS],
-	["GET", "/teams/:teamID/metrics/max", METRICS],
-	["GET", "/sandboxes/:sandboxID/logs", LOGS],
-	["GET", "/v2/sandboxes/:sandboxID/logs", LOGS],
 	["POST", "/v3/templates", BUILDS],
 	["POST", "/v2/templates", BUILDS],
 	["GET", "/templates/:templateID/files/:hash", BUILDS],

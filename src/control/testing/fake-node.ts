@@ -3,10 +3,12 @@ import type { EgressPolicy } from "../../engine/index.ts";
 import type {
 	ArtifactFacts,
 	CaptureOrder,
+	GuestMetrics,
 	NodeClient,
 	NodeSandbox,
 	OrderKey,
 	SandboxExit,
+	SandboxOutput,
 	StartOrder,
 } from "../../node/index.ts";
 import { containerId } from "../../protocol/index.ts";
@@ -64,6 +66,7 @@ export class FakeNode implements NodeClient {
 	readonly #host: FakeHost;
 	readonly #faults: Faults;
 	readonly #listeners = new Set<(exit: SandboxExit) => void>();
+	readonly #outputListeners = new Set<(output: SandboxOutput) => void>();
 
 	constructor(host: FakeHost, faults: Faults) {
 		this.#host = host;
@@ -144,6 +147,23 @@ export class FakeNode implements NodeClient {
 		await this.#point("deleteArtifact", signal);
 		this.#host.artifacts.delete(artifactId);
 		await this.#point("deleteArtifact:done", signal);
+	}
+
+	async metrics(of: Pick<OrderKey, "sandboxId" | "incarnation">, accessToken: string | undefined): Promise<GuestMetrics> {
+		const container = this.#host.container(of);
+		if (!container || container.accessToken !== accessToken) throw new Error("no such container, or not its token");
+		const { memory } = container;
+		return { cpuCount: 2, cpuUsedPct: 1, memTotal: 512, memUsed: memory.length, memCache: 0, diskUsed: 1, diskTotal: 1024 };
+	}
+
+	onOutput(listener: (output: SandboxOutput) => void): () => void {
+		this.#outputListeners.add(listener);
+		return () => this.#outputListeners.delete(listener);
+	}
+
+	/** A process of the sandbox prints where no client listens. */
+	print(key: Pick<OrderKey, "sandboxId" | "incarnation">, ...lines: readonly string[]): void {
+		for (const listener of this.#outputListeners) listener({ ...key, lines });
 	}
 
 	onExit(listener: (exit: SandboxExit) => void): () => void {

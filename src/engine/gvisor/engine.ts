@@ -4,6 +4,7 @@ import { CommandError } from "../command.ts";
 import type { ContainerConfig, ContainerState, ContainerStatus, EngineBuild, ImageFacts, SandboxEngine } from "../types.ts";
 import { inspectImage } from "./image.ts";
 import { killContainer } from "./orphans.ts";
+import { takeTail } from "./output.ts";
 import type { Runsc } from "./runsc.ts";
 import { bindSpec, newSpec } from "./spec.ts";
 
@@ -23,6 +24,8 @@ export interface GvisorOptions {
 }
 
 const EXIT_TIMEOUT_MS = 10_000;
+/** In a container's bundle: runsc's messages while it starts, then what the container's first process prints. */
+const LOG_FILE = "runsc.log";
 
 export function createGvisorEngine(options: GvisorOptions): SandboxEngine {
 	return new GvisorEngine(options);
@@ -82,7 +85,7 @@ class GvisorEngine implements SandboxEngine {
 		const overlay = `--overlay2=root:dir=${this.#overlayDir},size=${config.resources.diskSizeMB}m`;
 		const args = [...command, `-bundle=${bundle}`, `-pid-file=${pidFile}`, config.id];
 		try {
-			await this.#runsc.launch(args, join(bundle, "runsc.log"), signal, [overlay]);
+			await this.#runsc.launch(args, join(bundle, LOG_FILE), signal, [overlay]);
 			return { id: config.id, status: "running", pid: Number(await readFile(pidFile, "utf8")) };
 		} catch (error) {
 			await this.remove(config.id, AbortSignal.timeout(EXIT_TIMEOUT_MS)).catch(() => {});
@@ -116,6 +119,10 @@ class GvisorEngine implements SandboxEngine {
 			await killContainer(this.#stateDir, id);
 		}
 		await rm(this.#bundle(id), { recursive: true, force: true });
+	}
+
+	takeOutput(id: string, maxBytes: number): string {
+		return takeTail(join(this.#bundle(id), LOG_FILE), maxBytes);
 	}
 
 	async list(signal: AbortSignal): Promise<readonly ContainerState[]> {

@@ -1,0 +1,57 @@
+/**
+ * What the processes of a sandbox print where no client listens: its supervisor, its guest agent, its interpreter. The
+ * engine holds it for us; it is taken from there often and in small parts, so that a guest which prints without end
+ * can't fill the host.
+ */
+import type { Engines } from "../engine/index.ts";
+import type { ContainerRecord, Records } from "./records.ts";
+import type { SandboxOutput } from "./types.ts";
+
+const POLL_MS = 500;
+/** Taken at a time; of what is more, the older part is lost. */
+const MAX_BYTES = 64 * 1024;
+const MAX_LINE_LENGTH = 2_000;
+
+export class OutputWatch {
+	readonly #records: Records;
+	readonly #engines: Engines;
+	readonly #listeners = new Set<(output: SandboxOutput) => void>();
+	readonly #timer: NodeJS.Timeout;
+
+	constructor(records: Records, engines: Engines) {
+		this.#records = records;
+		this.#engines = engines;
+		this.#timer = setInterval(() => void this.#takeAll(), POLL_MS);
+	}
+
+	onOutput(listener: (output: SandboxOutput) => void): () => void {
+		this.#listeners.add(listener);
+		return () => this.#listeners.delete(listener);
+	}
+
+	/** Takes what one container has printed so far: the last chance before it is removed. Never rejects. */
+	async take(record: ContainerRecord): Promise<void> {
+		const { sandboxId, incarnation } = record;
+		try {
+			const engine = await this.#engines.open(record.engine);
+			const lines = linesOf(engine.takeOutput(record.containerId, MAX_BYTES));
+			if (lines.length === 0) return;
+			for (const listener of this.#listeners) listener({ sandboxId, incarnation, lines });
+		} catch {
+			// The container is being removed, its output with it.
+		}
+	}
+
+	close(): void {
+		clearInterval(this.#timer);
+	}
+
+	async #takeAll(): Promise<void> {
+		for (const record of this.#records.all()) if (record.phase === "ready") await this.take(record);
+	}
+}
+
+function linesOf(text: string): readonly string[] {
+	const lines = text.split("\n").map((line) => line.trimEnd().slice(0, MAX_LINE_LENGTH));
+	return lines.filter((line) => line !== "");
+}
