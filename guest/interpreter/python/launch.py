@@ -2,14 +2,11 @@
 
 import sys
 
-# ipykernel imports debugpy when it is installed: 8 MB of memory in every snapshot for a debugger that no client can reach.
-sys.modules["debugpy"] = None
+from offshoot_kernel.slim import slim_imports
 
-import ipykernel.debugger  # noqa: E402, F401
-
-del sys.modules["debugpy"]
-
-from offshoot_kernel import app  # noqa: E402
+with slim_imports():
+    import ipykernel.debugger  # noqa: F401  Decides once whether there is a debugger.
+    from offshoot_kernel import app
 
 # The user's modules are found from the working directory, as in a notebook; this directory must not shadow them.
 sys.path[0] = ""

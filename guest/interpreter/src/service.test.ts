@@ -1,6 +1,10 @@
+import { spawn } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
+import { testPython } from "./testing/python.ts";
 import { startTestSandbox, type TestEvent, type TestSandbox } from "./testing/sandbox.ts";
 
 let sandbox: TestSandbox;
@@ -260,20 +264,65 @@ describe("reseeding", () => {
 	});
 });
 
-describe("the end of the interpreter", () => {
-	it("ends every kernel", async () => {
-		const one = await startTestSandbox();
-		await one.execute({ code: "1", language: "bash" });
-		const kernels = () =>
-			readdirSync("/proc").filter((pid) => {
-				try {
-					return readFileSync(`/proc/${pid}/environ`, "utf8").includes(`HOME=${one.home}\0`);
-				} catch {
-					return false;
-				}
-			});
-		expect(kernels().length).toBeGreaterThanOrEqual(3);
-		await one.close();
-		expect(kernels()).toEqual([]);
+describe("an interpreter of its own", () => {
+	let own: TestSandbox;
+
+	/** Processes that were started with the sandbox's home directory: its kernels and what they started. */
+	const kernels = (home: string) =>
+		readdirSync("/proc").filter((pid) => {
+			try {
+				return pid !== String(process.pid) && readFileSync(`/proc/${pid}/environ`, "utf8").includes(`HOME=${home}\0`);
+			} catch {
+				return false;
+			}
+		});
+
+	beforeEach(async () => {
+		own = await startTestSandbox();
+	});
+
+	afterEach(() => own.close());
+
+	it("slows down those who call contexts too often, and nobody else", async () => {
+		const answers = await Promise.all(Array.from({ length: 100 }, () => own.request("GET", "/contexts")));
+		expect(answers.map(({ status }) => status)).toContain(429);
+		await Promise.all(answers.map((answer) => answer.text()));
+		expect((await own.request("GET", "/health")).status).toBe(200);
+		expect(text(await own.execute({ code: "1" }))).toMatchObject({ text: "1" });
+	});
+
+	it("lets nobody execute while the agent is away", async () => {
+		await own.closeAgent();
+		const response = await own.request("POST", "/execute", { body: { code: "1" } });
+		expect(response.status).toBe(503);
+		await response.text();
+	});
+
+	it("ends with all its kernels", async () => {
+		await own.execute({ code: "1", language: "bash" });
+		expect(kernels(own.home).length).toBeGreaterThanOrEqual(3);
+		await own.close();
+		expect(kernels(own.home)).toEqual([]);
+	});
+
+	it("leaves no kernel behind when it is killed", async () => {
+		const home = join(own.home, "killed");
+		await mkdir(home);
+		const main = spawn(process.execPath, [join(import.meta.dirname, "main.ts")], {
+			env: {
+				PATH: process.env.PATH,
+				HOME: home,
+				OFFSHOOT_PYTHON: await testPython(),
+				OFFSHOOT_INTERPRETER_HOST: "127.0.0.1",
+				OFFSHOOT_INTERPRETER_PORT: "0",
+				OFFSHOOT_INTERPRETER_INTERNAL_PORT: "0",
+				OFFSHOOT_INTERPRETER_CWD: home,
+				OFFSHOOT_INTERPRETER_RUN: join(home, "run"),
+			},
+			stdio: "ignore",
+		});
+		await vi.waitFor(() => expect(kernels(home)).toHaveLength(3), 10_000);
+		main.kill("SIGKILL");
+		await vi.waitFor(() => expect(kernels(home)).toEqual([]), 10_000);
 	});
 });

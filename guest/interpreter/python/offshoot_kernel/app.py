@@ -4,6 +4,7 @@ import zmq
 from ipykernel import kernelapp
 from ipykernel.ipkernel import IPythonKernel
 from ipykernel.kernelapp import IPKernelApp
+from traitlets import Type
 from traitlets.config import Config
 
 from . import formats, images, output, reseed
@@ -23,6 +24,12 @@ class OffshootKernel(IPythonKernel):
 
 class OffshootKernelApp(IPKernelApp):
     """IPKernelApp whose output channel never drops a message."""
+
+    # The kind of client that the kernel could make for itself. Its default would be imported.
+    blocking_class = Type(klass=object, default_value=object)
+
+    def init_pdb(self):
+        """A debugger would ask on a terminal that is not there: leave it out of memory."""
 
     def init_iopub(self, context):
         # With the default limit of 1000 messages a burst of output loses messages, even the one that ends the execution.

@@ -64,6 +64,7 @@ export class Context {
 		try {
 			session = await this.#ready();
 			session.used = true;
+			if (signal.aborted) return;
 			await session.kernel.setEnvironment(session.environment.enter(execution.globalEnvironment, execution.environment));
 			await session.kernel.execute(execution.code, emit, signal);
 		} catch (error) {

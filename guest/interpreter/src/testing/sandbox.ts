@@ -31,6 +31,8 @@ export interface TestSandbox {
 	/** Runs code and returns all lines of the answer. */
 	execute(body: Readonly<Record<string, unknown>>): Promise<TestEvent[]>;
 	reseed(entropy: Buffer): Promise<number>;
+	/** Ends the agent only. */
+	closeAgent(): Promise<void>;
 	close(): Promise<void>;
 }
 
@@ -87,6 +89,7 @@ export async function startTestSandbox(): Promise<TestSandbox> {
 			const response = await fetch(`http://127.0.0.1:${interpreter.internalPort}/reseed`, { method: "POST", body });
 			return response.status;
 		},
+		closeAgent: agent.close,
 		async close() {
 			await interpreter.close();
 			await agent.close();
@@ -104,5 +107,5 @@ async function startAgent(sandbox: { environment: Record<string, string>; access
 	await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
 	const address = server.address();
 	if (typeof address !== "object" || address === null) throw new Error("no port");
-	return { port: address.port, close: () => new Promise((resolve) => server.close(resolve)) };
+	return { port: address.port, close: () => new Promise<void>((resolve) => server.close(() => resolve())) };
 }
