@@ -47,6 +47,15 @@ export interface ImageFacts {
 	readonly pauseMs: number;
 }
 
+/** What a cold start on captured files differs in from the first boot of a root filesystem. */
+export interface ColdStart {
+	/** Directory that `captureFiles` filled. */
+	readonly filesDir: string;
+	/** Environment of init that replaces the spec's values of the same names. */
+	readonly env: Readonly<Record<string, string>>;
+	readonly hostname: string;
+}
+
 export type ContainerStatus = "created" | "running" | "paused" | "stopped";
 
 export interface ContainerState {
@@ -65,6 +74,11 @@ export interface SandboxEngine {
 	/** Cold start: runs the spec's init in the container. */
 	boot(config: ContainerConfig, signal: AbortSignal): Promise<ContainerState>;
 	/**
+	 * Cold start on captured files: the spec's init runs in the root filesystem with what was written to it since.
+	 * Resolves when the files are complete; the directory may be removed then.
+	 */
+	bootOnFiles(config: ContainerConfig, start: ColdStart, signal: AbortSignal): Promise<ContainerState>;
+	/**
 	 * Makes a container that runs nothing yet, so that a later restore into it is quicker. Only a restore with the same
 	 * config may follow.
 	 */
@@ -78,6 +92,11 @@ export interface SandboxEngine {
 	 * stays running, paused stays paused. Resolves only after every file was checked against the image's metadata.
 	 */
 	checkpoint(id: string, imageDir: string, signal: AbortSignal): Promise<ImageFacts>;
+	/**
+	 * Captures what was written to the root filesystem, of one instant, into `imageDir` (fresh, made by this call): no
+	 * memory, no processes, nothing of other mounts. Otherwise as `checkpoint`.
+	 */
+	captureFiles(id: string, imageDir: string, signal: AbortSignal): Promise<ImageFacts>;
 	pause(id: string, signal: AbortSignal): Promise<void>;
 	resume(id: string, signal: AbortSignal): Promise<void>;
 	/** Ends the container and removes all the engine keeps for it. No error if there is none. */

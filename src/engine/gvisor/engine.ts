@@ -1,12 +1,21 @@
 import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { CommandError } from "../command.ts";
-import type { ContainerConfig, ContainerState, ContainerStatus, EngineBuild, ImageFacts, SandboxEngine } from "../types.ts";
+import type {
+	ColdStart,
+	ContainerConfig,
+	ContainerState,
+	ContainerStatus,
+	EngineBuild,
+	ImageFacts,
+	SandboxEngine,
+} from "../types.ts";
+import { inspectFilesImage } from "./files-image.ts";
 import { inspectImage } from "./image.ts";
 import { killContainer } from "./orphans.ts";
 import { takeTail } from "./output.ts";
 import type { Runsc } from "./runsc.ts";
-import { bindSpec, newSpec } from "./spec.ts";
+import { bindSpec, newSpec, withColdStart } from "./spec.ts";
 
 /**
  * SandboxEngine on gVisor. Guarantees: a checkpoint never ends its container, and is reported only after it was found
@@ -61,6 +70,19 @@ class GvisorEngine implements SandboxEngine {
 		return this.#launch(config, ["run", "-detach"], signal);
 	}
 
+	async bootOnFiles(config: ContainerConfig, start: ColdStart, signal: AbortSignal): Promise<ContainerState> {
+		await this.#writeBundle({ ...config, spec: withColdStart(config.spec, start) });
+		const state = await this.#launch(config, ["run", "-detach", `-fs-restore-image-path=${start.filesDir}`], signal);
+		try {
+			// Init runs while pages are still being read; one that could not be read shows here only.
+			await this.#runsc.call(["wait", "-fsrestore", config.id], signal);
+			return state;
+		} catch (error) {
+			await this.remove(config.id, AbortSignal.timeout(EXIT_TIMEOUT_MS)).catch(() => {});
+			throw error;
+		}
+	}
+
 	async create(config: ContainerConfig, signal: AbortSignal): Promise<void> {
 		await this.#writeBundle(config);
 		await this.#launch(config, ["create"], signal);
@@ -100,6 +122,14 @@ class GvisorEngine implements SandboxEngine {
 		await this.#runsc.call(["checkpoint", "-leave-running", "-compression=none", `-image-path=${imageDir}`, id], signal);
 		const pauseMs = performance.now() - started;
 		return { ...(await inspectImage(imageDir)), pauseMs };
+	}
+
+	async captureFiles(id: string, imageDir: string, signal: AbortSignal): Promise<ImageFacts> {
+		await mkdir(imageDir, { mode: 0o700 });
+		const started = performance.now();
+		await this.#runsc.call(["fscheckpoint", "-leave-running", `-image-path=${imageDir}`, id], signal);
+		const pauseMs = performance.now() - started;
+		return { files: await inspectFilesImage(imageDir), memoryBytes: 0, pauseMs };
 	}
 
 	async pause(id: string, signal: AbortSignal): Promise<void> {

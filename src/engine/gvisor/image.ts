@@ -107,7 +107,7 @@ interface Field {
 }
 
 /** Walks the fields of a protobuf message that has varints and length-delimited fields only. */
-function* fields(message: Buffer): Generator<Field> {
+export function* fields(message: Buffer): Generator<Field> {
 	let offset = 0;
 	while (offset < message.length) {
 		const key = varint(message, offset);

@@ -1,4 +1,4 @@
-import type { ContainerConfig, Resources, SpecTemplate } from "../types.ts";
+import type { ColdStart, ContainerConfig, Resources, SpecTemplate } from "../types.ts";
 
 /**
  * The OCI runtime specification of a sandbox. What restore demands to be equal (arguments, mounts, limits,
@@ -45,6 +45,8 @@ const MOUNTS = [
 	{ destination: "/dev/shm", type: "tmpfs", source: "shm", options: ["nosuid", "nodev", "mode=1777"] },
 	{ destination: "/sys", type: "sysfs", source: "sysfs", options: ["nosuid", "noexec", "nodev", "ro"] },
 	{ destination: "/run", type: "tmpfs", source: "tmpfs", options: ["nosuid", "nodev", "mode=755"] },
+	// gVisor puts a tmpfs of its own on a /tmp without mounts: its files would count as memory and be lost with it.
+	{ destination: "/tmp/.X11-unix", type: "tmpfs", source: "tmpfs", options: ["nosuid", "nodev", "mode=1777"] },
 ];
 
 const MB = 1024 * 1024;
@@ -74,6 +76,17 @@ export function newSpec(resources: Resources, env: Readonly<Record<string, strin
 			namespaces: [{ type: "pid" }, { type: "ipc" }, { type: "uts" }, { type: "mount" }, { type: "network" }],
 		},
 	};
+}
+
+/** The spec of a cold start: the stored one but for init's environment and the host name. @throws Error when it is not one of ours */
+export function withColdStart(spec: SpecTemplate, { env, hostname }: Pick<ColdStart, "env" | "hostname">): SpecTemplate {
+	const { process } = spec;
+	if (typeof process !== "object" || process === null || !("env" in process) || !Array.isArray(process.env)) {
+		throw new Error("the artifact's spec.json has no process with an environment: the artifact is damaged");
+	}
+	const kept = process.env.map(String).filter((entry) => !((entry.split("=", 1)[0] ?? "") in env));
+	const added = Object.entries(env).map(([name, value]) => `${name}=${value}`);
+	return { ...spec, hostname, process: { ...process, env: [...kept, ...added] } };
 }
 
 interface BindableSpec {
