@@ -156,7 +156,7 @@ test("an operation goes on when its client has left", async () => {
 	let finish: (value: unknown) => void = () => {};
 	const seen: AbortSignal[] = [];
 	const done = new Promise((resolve) => {
-		api.control.pauseSandbox = async (_team, _id, signal?: AbortSignal) => {
+		api.control.pauseSandbox = async (_team, _id, _request, signal?: AbortSignal) => {
 			if (signal) seen.push(signal);
 			await new Promise((resume) => {
 				finish = resume;

@@ -47,6 +47,7 @@ describe("creating", () => {
 					templateRef: "base",
 					timeout: 300,
 					autoPause: false,
+					autoPauseMemory: true,
 					autoResume: false,
 					secure: true,
 					allowInternetAccess: undefined,
@@ -97,7 +98,6 @@ describe("creating", () => {
 		[{ iam: { tokens: {} } }, 501, "iam"],
 		[{ autoPauseMemory: false }, 400, "autoPause"],
 		[{ autoPauseMemory: false, autoPause: true, autoResume: { enabled: true } }, 400, "autoResume"],
-		[{ autoPauseMemory: false, autoPause: true }, 501, "autoPauseMemory"],
 	])("refuses %o rather than ignore it", async (more, code, field) => {
 		const { status, body } = await api.call("POST", "/v2/sandboxes", { templateID: "base", ...more });
 		expect([status, body.code]).toEqual([code, code]);
@@ -191,7 +191,9 @@ describe("bodies", () => {
 			expect((await api.call("POST", `/sandboxes/${sandboxId}/pause`, body)).status).toBe(204);
 			expect((await api.call("POST", `/v2/sandboxes/${sandboxId}/connect`, body)).status).toBe(201);
 		}
-		expect(api.control.calls.filter(([name]) => name === "connect").map((call) => call[2])).toEqual([300, 300, 300, 300]);
+		expect(api.control.calls.filter(([name]) => name === "connect").map((call) => call[2])).toEqual(
+			Array(4).fill({ timeout: 300, memory: true }),
+		);
 	});
 
 	test.each(["application/json", "application/json; charset=utf-8", "text/plain", "application/octet-stream", "x/y"])(

@@ -57,7 +57,7 @@ export const NewSandbox = Type.Object({
 	templateID: Type.String({ minLength: 1, description: "id or name of a template, or id of a snapshot" }),
 	timeout: Type.Optional(Seconds({ description: "seconds until the sandbox ends" })),
 	autoPause: Type.Optional(Type.Boolean({ description: "pause instead of kill at the end" })),
-	autoPauseMemory: Type.Optional(Type.Boolean()),
+	autoPauseMemory: Type.Optional(Type.Boolean({ description: "false: that pause keeps the files alone" })),
 	autoResume: Type.Optional(Type.Object({ enabled: Type.Optional(Type.Boolean()) })),
 	secure: Type.Optional(Type.Boolean()),
 	allow_internet_access: Type.Optional(Type.Boolean()),
@@ -88,6 +88,9 @@ const Life = {
 	state: Type.Union([Type.Literal("running"), Type.Literal("paused")]),
 	metadata: Texts,
 	volumeMounts: VolumeMounts,
+	envdUnresponsiveAtPause: Type.Optional(
+		Type.Boolean({ description: "true: paused while its agent did not answer; resumes with memory: false only" }),
+	),
 };
 
 export const Sandbox = Type.Object({
@@ -107,6 +110,7 @@ export const SandboxDetail = Type.Object({
 		Type.Object({ ...Network.properties, egressProxy: Type.Optional(Type.Omit(EgressProxy, ["password"])) }),
 	),
 	allowInternetAccess: Type.Union([Type.Boolean(), Type.Null()]),
+	pauseMode: Type.Optional(Type.Union([Type.Literal("full"), Type.Literal("filesystem")])),
 	lifecycle: Type.Object({
 		onTimeout: Type.Union([Type.Literal("kill"), Type.Literal("pause")]),
 		autoResume: Type.Boolean(),
@@ -131,6 +135,7 @@ export const Snapshot = Type.Object({
 	sourceSandboxID: Type.Optional(Type.String()),
 	parentSnapshotID: Type.Optional(Type.String()),
 	sizeBytes: Type.Integer(),
+	memory: Type.Boolean({ description: "false: it holds files alone" }),
 	pauseMs: Type.Number({ description: "how long the source stood still" }),
 	engineVersion: Type.String(),
 });

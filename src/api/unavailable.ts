@@ -9,33 +9,9 @@ function unavailable(field: string, what: string): OffshootError {
 
 /** @throws OffshootError invalid_request, not_implemented */
 export function assertAvailable(body: Static<typeof NewSandbox>): void {
-	if (body.autoPauseMemory === false) assertFilesystemPause(body);
 	assertNoRules("network.rules", body.network?.rules);
 	if (body.iam !== undefined) throw unavailable("iam", "identity tokens are");
 	if ((body.volumeMounts ?? []).length > 0) throw unavailable("volumeMounts", "volumes are");
-}
-
-function assertFilesystemPause({ autoPause, autoResume }: Static<typeof NewSandbox>): never {
-	if (autoPause !== true) throw new OffshootError("invalid_request", "autoPauseMemory: false needs autoPause: true");
-	if (autoResume?.enabled === true) {
-		throw new OffshootError("invalid_request", "autoPauseMemory: false can't be combined with autoResume");
-	}
-	throw unavailable("autoPauseMemory", "pausing without memory is");
-}
-
-/** For pause and snapshot. @throws OffshootError not_implemented */
-export function assertWithMemory(memory: boolean | undefined): void {
-	if (memory === false) throw unavailable("memory", "captures of the filesystem alone are");
-}
-
-/** For connect and resume, where clients expect a 400. @throws OffshootError invalid_request */
-export function assertResumeWithMemory(memory: boolean | undefined): void {
-	if (memory === false) {
-		throw new OffshootError(
-			"invalid_request",
-			"memory: resuming from the filesystem alone is not available in this version; leave it out",
-		);
-	}
 }
 
 /** Header rules; an empty set of them asks for nothing. @throws OffshootError not_implemented */

@@ -31,6 +31,7 @@ export function listedSandbox(view: SandboxView): Static<typeof schemas.ListedSa
 		diskSizeMB: view.diskSizeMB,
 		metadata: { ...view.metadata },
 		volumeMounts: [],
+		...(view.agentUnresponsiveAtPause && { envdUnresponsiveAtPause: true }),
 	};
 }
 
@@ -46,6 +47,7 @@ export function sandboxDetail(view: SandboxView, domain: string): Static<typeof 
 		domain,
 		...(view.network === undefined ? {} : { network: mutable(view.network) }),
 		allowInternetAccess: view.allowInternetAccess ?? null,
+		...(view.pauseMode === undefined ? {} : { pauseMode: view.pauseMode }),
 		lifecycle: { onTimeout: view.onTimeout, autoResume: view.autoResume },
 	};
 }
@@ -73,6 +75,7 @@ export function snapshot(view: SnapshotView): Static<typeof schemas.Snapshot> {
 		...(view.sourceSandboxId === undefined ? {} : { sourceSandboxID: view.sourceSandboxId }),
 		...(view.parentSnapshotId === undefined ? {} : { parentSnapshotID: view.parentSnapshotId }),
 		sizeBytes: view.sizeBytes,
+		memory: view.memory,
 		pauseMs: view.pauseMs,
 		engineVersion: view.engineVersion,
 	};

@@ -175,12 +175,12 @@ function requests(core: Core): Omit<Control, "onGone" | "logs" | "metrics"> {
 			}
 		},
 		listSandboxes: (team, query) => listSandboxes(core, team, query),
-		connectSandbox: async (team, id, timeout, signal) => {
-			const { record, resumed } = await connect(core, team, id, timeout, signal);
+		connectSandbox: async (team, id, request, signal) => {
+			const { record, resumed } = await connect(core, team, id, request, signal);
 			return { sandbox: await viewSandbox(fleet, record), resumed };
 		},
-		resumeSandbox: async (team, id, timeout, signal) => viewSandbox(fleet, await resume(core, team, id, timeout, signal)),
-		pauseSandbox: (team, id, signal) => pause(core, team, id, signal),
+		resumeSandbox: async (team, id, request, signal) => viewSandbox(fleet, await resume(core, team, id, request, signal)),
+		pauseSandbox: (team, id, request, signal) => pause(core, team, id, request, signal),
 		killSandbox: (team, id, signal) => kill(core, team, id, signal),
 		setTimeout: (team, id, timeout) => setTimeoutOf(core, team, id, timeout),
 		refreshSandbox: (team, id, duration) => refresh(core, team, id, duration),

@@ -19,6 +19,8 @@ interface Scenario {
 	readonly acknowledged: (scene: Scene, result: unknown) => Promise<void>;
 	/** A point that fails once, before the server dies later or not at all. */
 	readonly fails?: string;
+	/** The sandboxes that may have lost their memory, though not their files. */
+	readonly mayForget?: (scene: Scene) => readonly string[];
 	/** The sandboxes that may be gone afterwards. */
 	readonly mayEnd?: (scene: Scene) => readonly string[];
 }
@@ -51,6 +53,27 @@ const SCENARIOS: readonly Scenario[] = [
 		act: ({ world, running }) => world.pause(running.sandboxId).catch(() => {}),
 		acknowledged: async (scene) => expect(await stateOf(scene, scene.running.sandboxId)).toBe("running"),
 		fails: "transaction",
+	},
+	{
+		name: "pause without memory",
+		act: ({ world, running }) => world.pause(running.sandboxId, { memory: false }),
+		acknowledged: async ({ world, running }) =>
+			expect(await world.get(running.sandboxId)).toMatchObject({ state: "paused", pauseMode: "filesystem" }),
+		mayForget: ({ running }) => [running.sandboxId],
+	},
+	{
+		name: "resume without memory",
+		act: ({ world, paused }) => world.connect(paused.sandboxId, 300, false),
+		acknowledged: async (scene) => expect(await stateOf(scene, scene.paused.sandboxId)).toBe("running"),
+		mayForget: ({ paused }) => [paused.sandboxId],
+	},
+	{
+		name: "snapshot without memory",
+		act: ({ world, running }) => {
+			const request = { name: "disk", memory: false, inheritEnv: true };
+			return world.control.createSnapshot(world.team, running.sandboxId, request, new AbortController().signal);
+		},
+		acknowledged: async ({ world }) => expect(await world.snapshots()).toContain("local/disk:default"),
 	},
 	{
 		name: "resume",
@@ -129,6 +152,9 @@ async function openScene(): Promise<Scene> {
 	await world.write(running.sandboxId, "before");
 	const paused = await world.create({ autoResume: true, timeout: 3600 });
 	await world.write(paused.sandboxId, "kept");
+	for (const { sandboxId } of [running, paused]) {
+		world.host.container({ sandboxId, incarnation: 1 })?.files.push(`disk of ${sandboxId}`);
+	}
 	await world.pause(paused.sandboxId);
 	const { snapshotId } = await world.snapshot(running.sandboxId, "mine");
 	world.faults.reset();
@@ -150,6 +176,10 @@ function keepWriting({ world, running }: Scene): { readonly acknowledged: readon
 
 async function survives(scene: Scene, scenario: Scenario, id: string, memory: readonly string[]): Promise<void> {
 	if (scenario.mayEnd?.(scene).includes(id) && (await scene.world.row(id)).state === "ended") return;
+	if (scenario.mayForget?.(scene).includes(id) && (await scene.world.memory(id)).length === 0) {
+		expect(await scene.world.files(id)).toEqual([`disk of ${id}`]);
+		return;
+	}
 	expect(await scene.world.memory(id)).toEqual(memory);
 }
 

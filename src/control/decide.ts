@@ -4,7 +4,7 @@ import { OffshootError } from "../protocol/index.ts";
 import { abandonable } from "./clock.ts";
 import type { Core } from "./core.ts";
 import type { Operation } from "./operations.ts";
-import { LIFECYCLE, type OperationName, type Phase } from "./table.ts";
+import { LIFECYCLE, type OperationName, type Phase, phaseAtRest } from "./table.ts";
 
 /** How often a call waits for another operation before it gives up with a conflict. */
 const MAX_WAITS = 3;
@@ -20,10 +20,7 @@ export interface Actions<T> {
 }
 
 export function phaseOf(core: Core, record: SandboxRecord): Phase {
-	const phase = core.operations.current(record.id)?.phase ?? record.state;
-	// The ledger holds living sandboxes only.
-	if (phase === "ended") throw new Error(`sandbox ${record.id} has ended`);
-	return phase;
+	return core.operations.current(record.id)?.phase ?? phaseAtRest(record);
 }
 
 /**

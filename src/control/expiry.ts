@@ -7,6 +7,7 @@ import { sleep } from "./clock.ts";
 import { type Core, unlessKilled } from "./core.ts";
 import { endSandbox } from "./kill.ts";
 import { beginPause } from "./pause.ts";
+import type { PauseRequest } from "./types.ts";
 
 const RETRY_MS = 5_000;
 /** Timers hold 2^31 ms at most. */
@@ -93,6 +94,11 @@ export class Expiry {
 	async #end(record: SandboxRecord): Promise<void> {
 		const ending = { reason: "its time was up", due: record.endAt };
 		if (record.onTimeout === "kill") await unlessKilled(endSandbox(this.#core, record.id, ending));
-		else await unlessKilled(beginPause(this.#core, record).then(() => undefined));
+		else await unlessKilled(beginPause(this.#core, record, autoPause(record)).then(() => undefined));
 	}
+}
+
+/** Nobody is there to decide anew when the guest is not healthy: it is paused as it is. */
+function autoPause(record: SandboxRecord): PauseRequest {
+	return { memory: record.autoPauseMemory, requireHealthyGuest: false };
 }

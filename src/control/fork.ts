@@ -60,7 +60,7 @@ function captureForForks(core: Core, team: Team, sandboxId: string, signal: Abor
 		{
 			go: (record) =>
 				core.operations.begin(record.id, "snapshotting", (operation) =>
-					capture(core, operation, record, { artifactId: newBuildId(), envs: record.envs, signal, commit }),
+					capture(core, operation, record, { artifactId: newBuildId(), memory: true, envs: record.envs, signal, commit }),
 				),
 		},
 		signal,

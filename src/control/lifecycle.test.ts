@@ -168,7 +168,7 @@ describe.concurrent("pause and resume", () => {
 	it("answers the old resume with a conflict when it runs", async () => {
 		await using world = await World.open();
 		const { sandboxId } = await world.create();
-		const resume = () => world.control.resumeSandbox(world.team, sandboxId, 15, signal);
+		const resume = () => world.control.resumeSandbox(world.team, sandboxId, { timeout: 15, memory: true }, signal);
 		await expect(resume()).rejects.toMatchObject(conflict);
 		await world.pause(sandboxId);
 		const [a, b] = await Promise.all([resume(), resume()]);

@@ -87,14 +87,14 @@ describe.concurrent("the list of sandboxes", () => {
 		expect((await control.listSandboxes(stranger, QUERY)).items).toEqual([]);
 		const calls = [
 			() => control.getSandbox(stranger, sandboxId),
-			() => control.connectSandbox(stranger, sandboxId, 60, signal),
-			() => control.resumeSandbox(stranger, sandboxId, 60, signal),
-			() => control.pauseSandbox(stranger, sandboxId, signal),
+			() => control.connectSandbox(stranger, sandboxId, { timeout: 60, memory: true }, signal),
+			() => control.resumeSandbox(stranger, sandboxId, { timeout: 60, memory: true }, signal),
+			() => control.pauseSandbox(stranger, sandboxId, { memory: true, requireHealthyGuest: false }, signal),
 			() => control.killSandbox(stranger, sandboxId, signal),
 			() => control.setTimeout(stranger, sandboxId, 60),
 			() => control.refreshSandbox(stranger, sandboxId, 60),
 			() => control.forkSandbox(stranger, sandboxId, 1, 60, signal),
-			() => control.createSnapshot(stranger, sandboxId, { name: undefined, inheritEnv: true }, signal),
+			() => control.createSnapshot(stranger, sandboxId, { name: undefined, memory: true, inheritEnv: true }, signal),
 		];
 		for (const call of calls) await expect(call()).rejects.toMatchObject({ code: "not_found" });
 		expect(await world.get(sandboxId)).toMatchObject({ state: "running" });

@@ -108,7 +108,10 @@ class Run {
 		if (target === undefined || random.next() < 0.15) return this.#create();
 		const calls: readonly (() => Call)[] = [
 			() => this.#plain("connect", target, () => this.#world.connect(target, LIFETIME_S)),
-			() => this.#plain("resume", target, () => this.#world.control.resumeSandbox(this.#world.team, target, LIFETIME_S, signal)),
+			() =>
+				this.#plain("resume", target, () =>
+					this.#world.control.resumeSandbox(this.#world.team, target, { timeout: LIFETIME_S, memory: true }, signal),
+				),
 			() => this.#plain("pause", target, () => this.#world.pause(target)),
 			() => this.#plain("pause", target, () => this.#world.pause(target)),
 			() => this.#plain("setTimeout", target, () => this.#world.control.setTimeout(this.#world.team, target, LIFETIME_S)),

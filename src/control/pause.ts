@@ -11,16 +11,24 @@ import { decide } from "./decide.ts";
 import { toEgress } from "./network.ts";
 import type { Operation } from "./operations.ts";
 import { assertTimeout, endAfter, extend } from "./timeouts.ts";
-import type { Team } from "./types.ts";
+import type { PauseRequest, ResumeRequest, Team } from "./types.ts";
 
-/** @throws OffshootError conflict when it is paused already */
-export async function pause(core: Core, team: Team, sandboxId: string, signal: AbortSignal): Promise<void> {
+/** @throws OffshootError conflict when it is paused already; busy when the guest had to be healthy and is not */
+export async function pause(
+	core: Core,
+	team: Team,
+	sandboxId: string,
+	request: PauseRequest,
+	signal: AbortSignal,
+): Promise<void> {
+	// Clients expect it so. Nothing here would need the agent: what a program wrote is captured in any case.
+	const requireHealthyGuest = request.requireHealthyGuest || !request.memory;
 	core.assertOpen();
 	await decide<unknown>(
 		core,
 		"pause",
 		() => core.ledger.owned(team, sandboxId),
-		{ go: (record) => beginPause(core, record), join: (operation) => operation.outcome },
+		{ go: (record) => beginPause(core, record, { ...request, requireHealthyGuest }), join: (operation) => operation.outcome },
 		signal,
 	);
 }
@@ -30,19 +38,19 @@ export async function connect(
 	core: Core,
 	team: Team,
 	sandboxId: string,
-	timeout: number,
+	request: ResumeRequest,
 	signal: AbortSignal,
 ): Promise<{ readonly record: SandboxRecord; readonly resumed: boolean }> {
 	core.assertOpen();
-	assertTimeout(core.limits, timeout);
+	assertTimeout(core.limits, request.timeout);
 	return decide(
 		core,
-		"connect",
+		request.memory ? "connect" : "connectCold",
 		() => core.ledger.owned(team, sandboxId),
 		{
 			go: async (record) => {
-				if (record.state === "paused") return { record: await beginResume(core, record, timeout), resumed: true };
-				return { record: await extend(core, record, timeout), resumed: false };
+				if (record.state === "paused") return { record: await beginResume(core, record, request), resumed: true };
+				return { record: await extend(core, record, request.timeout), resumed: false };
 			},
 		},
 		signal,
@@ -54,18 +62,18 @@ export async function resume(
 	core: Core,
 	team: Team,
 	sandboxId: string,
-	timeout: number,
+	request: ResumeRequest,
 	signal: AbortSignal,
 ): Promise<SandboxRecord> {
 	core.assertOpen();
-	assertTimeout(core.limits, timeout);
+	assertTimeout(core.limits, request.timeout);
 	const find = () => core.ledger.owned(team, sandboxId);
 	return decide(
 		core,
-		"resume",
+		request.memory ? "resume" : "resumeCold",
 		find,
 		{
-			go: (record) => beginResume(core, record, timeout),
+			go: (record) => beginResume(core, record, request),
 			join: (operation) => operation.outcome.then(find),
 		},
 		signal,
@@ -73,7 +81,7 @@ export async function resume(
 }
 
 /** Pauses a running sandbox. Goes on when the caller leaves, since others may have joined. */
-export function beginPause(core: Core, record: SandboxRecord): Promise<SandboxRecord> {
+export function beginPause(core: Core, record: SandboxRecord, request: PauseRequest): Promise<SandboxRecord> {
 	return core.operations.begin(record.id, "pausing", async (operation) => {
 		const artifactId = newBuildId();
 		const pausing = await core.ledger.move(record, {
@@ -81,7 +89,7 @@ export function beginPause(core: Core, record: SandboxRecord): Promise<SandboxRe
 			operationId: operation.id,
 			pendingArtifactId: artifactId,
 		});
-		const facts = await freeze(core, pausing, artifactId, operation);
+		const facts = await freeze(core, pausing, { ...request, artifactId }, operation);
 		const paused = await commitPause(core, pausing, facts, operation);
 		core.announceGone({ sandboxId: paused.id, incarnation: paused.incarnation });
 		await removeContainer(core, orderKey(pausing, operation));
@@ -89,8 +97,13 @@ export function beginPause(core: Core, record: SandboxRecord): Promise<SandboxRe
 	});
 }
 
-async function freeze(core: Core, pausing: SandboxRecord, artifactId: string, operation: Operation): Promise<ArtifactFacts> {
-	const order = { ...orderKey(pausing, operation), artifactId, kind: "pause", envs: pausing.envs } as const;
+async function freeze(
+	core: Core,
+	pausing: SandboxRecord,
+	what: PauseRequest & { readonly artifactId: string },
+	operation: Operation,
+): Promise<ArtifactFacts> {
+	const order = { ...orderKey(pausing, operation), ...what, kind: "pause", envs: pausing.envs } as const;
 	try {
 		return await core.node.freezeAndCapture(order, operation.signal);
 	} catch (error) {
@@ -124,6 +137,8 @@ export async function recordPause(core: Core, pausing: SandboxRecord, facts: Art
 			operationId: undefined,
 			pendingArtifactId: undefined,
 			pauseArtifactId: facts.artifactId,
+			pauseMode: facts.memory ? "full" : "filesystem",
+			agentUnresponsiveAtPause: facts.memory && facts.agentUnresponsive,
 			address: undefined,
 			endAt: now(core),
 		});
@@ -145,6 +160,7 @@ export function buildOf(source: SandboxRecord, facts: ArtifactFacts, templateId:
 		sourceSandboxId: source.id,
 		rootfsId: facts.rootfsId,
 		sizeBytes: facts.sizeBytes,
+		memory: facts.memory,
 		pauseMs: facts.pauseMs,
 		engineVersion: facts.engineVersion,
 		envs: facts.envs,
@@ -154,9 +170,8 @@ export function buildOf(source: SandboxRecord, facts: ArtifactFacts, templateId:
 
 /**
  * Resumes a paused sandbox as its next incarnation. Goes on when the caller leaves, since others may have joined.
- * @param timeout s
  */
-export function beginResume(core: Core, record: SandboxRecord, timeout: number): Promise<SandboxRecord> {
+export function beginResume(core: Core, record: SandboxRecord, request: ResumeRequest): Promise<SandboxRecord> {
 	return core.operations.begin(record.id, "resuming", async (operation) => {
 		const image = record.pauseArtifactId;
 		if (!image) throw new Error(`paused sandbox ${record.id} has no image`);
@@ -164,7 +179,7 @@ export function beginResume(core: Core, record: SandboxRecord, timeout: number):
 			core.ledger.move(record, { state: "resuming", operationId: operation.id, incarnation: record.incarnation + 1 }),
 		);
 		try {
-			const running = await wake(core, resuming, image, operation, timeout);
+			const running = await wake(core, resuming, image, operation, request);
 			await deleteArtifact(core, image);
 			return running;
 		} catch (error) {
@@ -179,13 +194,14 @@ async function wake(
 	resuming: SandboxRecord,
 	image: string,
 	operation: Operation,
-	timeout: number,
+	{ memory, timeout }: ResumeRequest,
 ): Promise<SandboxRecord> {
 	const started = await core.node.start(
 		{
 			...orderKey(resuming, operation),
 			artifactId: image,
 			templateId: resuming.templateId,
+			memory,
 			newIdentity: false,
 			accessToken: resuming.accessToken,
 			envs: resuming.envs,
@@ -199,6 +215,8 @@ async function wake(
 			state: "running",
 			operationId: undefined,
 			pauseArtifactId: undefined,
+			pauseMode: undefined,
+			agentUnresponsiveAtPause: false,
 			address: started.address,
 			startedAt,
 			endAt: endAfter(startedAt, timeout),

@@ -13,7 +13,7 @@ afterEach(() => world[Symbol.asyncDispose]());
 const create = (key: string, change: object = {}) =>
 	world.control.createSandbox(world.team, { ...world.request, ...change }, signal, key);
 const snapshot = (id: string, key: string, name?: string) =>
-	world.control.createSnapshot(world.team, id, { name, inheritEnv: true }, signal, key);
+	world.control.createSnapshot(world.team, id, { name, memory: true, inheritEnv: true }, signal, key);
 
 describe("a repeated create", () => {
 	it("gets the first answer, also when the sandbox has ended since, and makes nothing", async () => {

@@ -47,7 +47,7 @@ describe.concurrent("snapshots", () => {
 		const { snapshotId } = await world.control.createSnapshot(
 			world.team,
 			sandboxId,
-			{ name: undefined, inheritEnv: false },
+			{ name: undefined, memory: true, inheritEnv: false },
 			signal,
 		);
 		const child = await world.create({ templateRef: snapshotId });
@@ -126,7 +126,7 @@ describe.concurrent("snapshots", () => {
 		const { sandboxId } = await world.create();
 		const held = world.faults.holdAt("capture:published");
 		const caller = new AbortController();
-		const options = { name: "left", inheritEnv: true };
+		const options = { name: "left", memory: true, inheritEnv: true };
 		const snapshot = world.control.createSnapshot(world.team, sandboxId, options, caller.signal);
 		await held.reached;
 		caller.abort();
@@ -171,7 +171,7 @@ describe.concurrent("snapshots", () => {
 		const query = { sandboxId: undefined, name: undefined, limit: 10, nextToken: undefined };
 		expect((await world.control.listSnapshots(other, query)).items).toEqual([]);
 		await expect(
-			world.control.createSnapshot(other, sandboxId, { name: undefined, inheritEnv: true }, signal),
+			world.control.createSnapshot(other, sandboxId, { name: undefined, memory: true, inheritEnv: true }, signal),
 		).rejects.toMatchObject({
 			code: "not_found",
 		});
@@ -264,7 +264,7 @@ describe.concurrent("templates of the platform", () => {
 	it("move to a new artifact and keep the old one as long as a sandbox is based on it", async () => {
 		await using world = await World.open();
 		const old = await world.create();
-		world.host.artifacts.set(NEXT_ARTIFACT, { facts: facts(NEXT_ARTIFACT), memory: ["new"] });
+		world.host.artifacts.set(NEXT_ARTIFACT, { facts: facts(NEXT_ARTIFACT), memory: ["new"], files: [] });
 		const before = await world.control.templateAlias(world.team, "base");
 		const { templateId } = await world.control.registerTemplate("base", facts(NEXT_ARTIFACT));
 		expect(before).toEqual({ templateId, public: true });

@@ -38,6 +38,7 @@ export async function createSnapshot(
 				core.operations.begin(record.id, "snapshotting", (operation) =>
 					capture(core, operation, record, {
 						artifactId,
+						memory: request.memory,
 						envs: request.inheritEnv ? record.envs : {},
 						signal,
 						commit: (source, facts) => recordSnapshot(core, team, name, source, facts),
@@ -51,6 +52,8 @@ export async function createSnapshot(
 export interface Capture<T> {
 	/** Id of the artifact to make: a new one. */
 	readonly artifactId: string;
+	/** False: the files alone. */
+	readonly memory: boolean;
 	/** Global environment to keep with the image. */
 	readonly envs: Readonly<Record<string, string>>;
 	readonly signal: AbortSignal;
@@ -60,7 +63,7 @@ export interface Capture<T> {
 
 /** Captures a running sandbox. Whatever fails, the source runs on and the artifact goes. */
 export async function capture<T>(core: Core, operation: Operation, record: SandboxRecord, what: Capture<T>): Promise<T> {
-	const { artifactId } = what;
+	const { artifactId, memory, envs } = what;
 	const source = await core.ledger.move(record, {
 		state: "snapshotting",
 		operationId: operation.id,
@@ -68,7 +71,7 @@ export async function capture<T>(core: Core, operation: Operation, record: Sandb
 	});
 	const signal = AbortSignal.any([what.signal, operation.signal]);
 	try {
-		const order = { ...orderKey(source, operation), artifactId, kind: "snapshot", envs: what.envs } as const;
+		const order = { ...orderKey(source, operation), artifactId, memory, kind: "snapshot", envs } as const;
 		const facts = await core.node.capture(order, signal);
 		signal.throwIfAborted();
 		return await what.commit(source, facts);

@@ -3,20 +3,28 @@
  * other files carry its verdicts out. Clients see `running` (running, snapshotting) and `paused` (pausing, paused,
  * resuming); a starting sandbox has no id that anyone could know.
  */
-import type { SandboxRowState } from "../fleet/index.ts";
+import type { SandboxRecord, SandboxRowState } from "../fleet/index.ts";
 import { OffshootError, sandboxNotFound } from "../protocol/index.ts";
 import type { SandboxState } from "./types.ts";
 
-/** State of a living sandbox; while an operation is under way, the state it is passing through. */
-export type Phase = Exclude<SandboxRowState, "ended">;
+type LivingState = Exclude<SandboxRowState, "ended">;
+
+/**
+ * State of a living sandbox; while an operation is under way, the state it is passing through. A paused one may have no
+ * memory, or memory that cannot be used since the guest's agent did not answer when it was captured.
+ */
+export type Phase = LivingState | "pausedFiles" | "pausedUnresponsive";
 
 /** Phases with an operation under way. */
-export type Transition = Exclude<Phase, "running" | "paused">;
+export type Transition = Exclude<LivingState, "running" | "paused">;
 
 export type OperationName =
 	| "get"
 	| "connect"
+	/** From the files alone, whatever else the pause has kept. */
+	| "connectCold"
 	| "resume"
+	| "resumeCold"
 	| "pause"
 	| "setTimeout"
 	| "refresh"
@@ -48,68 +56,93 @@ const changing = conflict("is changing its state; try again in a moment");
 const alreadyPaused = conflict("is paused already");
 const alreadyRunning = conflict("is running already; use connect to extend its time");
 const notForkable = conflict("is paused and cannot be forked; resume it first");
+const unresponsive: Verdict = {
+	do: "refuse",
+	error: (id) =>
+		new OffshootError(
+			"conflict",
+			`Sandbox "${id}" was paused while its guest agent did not answer, so its memory cannot be restored; resume it with memory: false, which starts it anew from its files`,
+			{ errorCode: "sandbox_snapshot_guest_agent_unresponsive", shouldRetry: false },
+		),
+};
+
+/** What holds for every paused sandbox, whatever its pause has kept. */
+function whilePaused(verdict: Verdict): Readonly<Record<"paused" | "pausedFiles" | "pausedUnresponsive", Verdict>> {
+	return { paused: verdict, pausedFiles: verdict, pausedUnresponsive: verdict };
+}
+
+const connect = { starting: notFound, running: go, snapshotting: wait, pausing: wait, ...whilePaused(go), resuming: wait };
+const resume = {
+	starting: notFound,
+	running: alreadyRunning,
+	snapshotting: alreadyRunning,
+	pausing: wait,
+	...whilePaused(go),
+	resuming: join,
+};
+const setEnd = {
+	starting: notFound,
+	running: go,
+	snapshotting: changing,
+	pausing: changing,
+	...whilePaused(notFound),
+	resuming: changing,
+};
 
 export const LIFECYCLE: Readonly<Record<OperationName, Readonly<Record<Phase, Verdict>>>> = {
-	get: { starting: notFound, running: go, snapshotting: go, pausing: go, paused: go, resuming: go },
-	connect: { starting: notFound, running: go, snapshotting: wait, pausing: wait, paused: go, resuming: wait },
-	resume: {
-		starting: notFound,
-		running: alreadyRunning,
-		snapshotting: alreadyRunning,
-		pausing: wait,
-		paused: go,
-		resuming: join,
-	},
-	pause: { starting: notFound, running: go, snapshotting: wait, pausing: join, paused: alreadyPaused, resuming: wait },
-	setTimeout: {
+	get: { starting: notFound, running: go, snapshotting: go, pausing: go, ...whilePaused(go), resuming: go },
+	connect: { ...connect, pausedUnresponsive: unresponsive },
+	connectCold: connect,
+	resume: { ...resume, pausedUnresponsive: unresponsive },
+	resumeCold: resume,
+	pause: {
 		starting: notFound,
 		running: go,
-		snapshotting: changing,
-		pausing: changing,
-		paused: notFound,
-		resuming: changing,
+		snapshotting: wait,
+		pausing: join,
+		...whilePaused(alreadyPaused),
+		resuming: wait,
 	},
-	refresh: {
-		starting: notFound,
-		running: go,
-		snapshotting: changing,
-		pausing: changing,
-		paused: notFound,
-		resuming: changing,
-	},
-	setNetwork: {
-		starting: notFound,
-		running: go,
-		snapshotting: changing,
-		pausing: changing,
-		paused: notFound,
-		resuming: changing,
-	},
-	kill: { starting: go, running: go, snapshotting: go, pausing: go, paused: go, resuming: go },
+	setTimeout: setEnd,
+	refresh: setEnd,
+	setNetwork: setEnd,
+	kill: { starting: go, running: go, snapshotting: go, pausing: go, ...whilePaused(go), resuming: go },
 	fork: {
 		starting: notFound,
 		running: go,
 		snapshotting: changing,
 		pausing: changing,
-		paused: notForkable,
+		...whilePaused(notForkable),
 		resuming: changing,
 	},
-	snapshot: {
+	snapshot: setEnd,
+	// Traffic can't wake what has no usable memory: the request would meet processes that are not there yet.
+	admit: {
 		starting: notFound,
 		running: go,
-		snapshotting: changing,
-		pausing: changing,
-		paused: notFound,
-		resuming: changing,
+		snapshotting: go,
+		pausing: wait,
+		...whilePaused(notFound),
+		paused: go,
+		resuming: join,
 	},
-	admit: { starting: notFound, running: go, snapshotting: go, pausing: wait, paused: go, resuming: join },
 };
 
 /** Row states that clients see as each of the two states. */
-export const VISIBLE_AS: Readonly<Record<SandboxState, readonly Phase[]>> = {
+export const VISIBLE_AS: Readonly<Record<SandboxState, readonly LivingState[]>> = {
 	running: ["running", "snapshotting"],
 	paused: ["pausing", "paused", "resuming"],
 };
+
+/** Phase of a sandbox with no operation under way. */
+export function phaseAtRest(record: Pick<SandboxRecord, "state" | "pauseMode" | "agentUnresponsiveAtPause">): Phase {
+	const { state, pauseMode, agentUnresponsiveAtPause } = record;
+	// Control knows of living sandboxes only.
+	if (state === "ended") throw new Error("a sandbox that has ended has no phase");
+	if (state !== "paused") return state;
+	if (pauseMode === "filesystem") return "pausedFiles";
+	return agentUnresponsiveAtPause ? "pausedUnresponsive" : "paused";
+}
 
 /** What clients see of a row's state. */
 export function visibleState(state: SandboxRowState): SandboxState {

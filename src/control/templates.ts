@@ -50,6 +50,7 @@ async function publish(core: Core, repositories: Repositories, templateId: strin
 		sourceSandboxId: undefined,
 		rootfsId: facts.rootfsId,
 		sizeBytes: facts.sizeBytes,
+		memory: facts.memory,
 		pauseMs: facts.pauseMs,
 		engineVersion: facts.engineVersion,
 		envs: facts.envs,

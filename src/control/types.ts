@@ -42,12 +42,31 @@ export interface CreateSandboxRequest {
 	/** seconds */
 	readonly timeout: number;
 	readonly autoPause: boolean;
+	/** False: a pause at the end of its time keeps the files alone. */
+	readonly autoPauseMemory: boolean;
 	readonly autoResume: boolean;
 	readonly secure: boolean;
 	readonly allowInternetAccess: boolean | undefined;
 	readonly network: NetworkOptions | undefined;
 	readonly metadata: Readonly<Record<string, string>>;
 	readonly envs: Readonly<Record<string, string>>;
+}
+
+/** What a pause keeps: everything, or the files alone. */
+export type PauseMode = "full" | "filesystem";
+
+export interface PauseRequest {
+	/** False: the files alone are kept, and a resume is a cold start. */
+	readonly memory: boolean;
+	/** True: refused while the guest's agent does not answer. A pause without memory is refused then in any case. */
+	readonly requireHealthyGuest: boolean;
+}
+
+export interface ResumeRequest {
+	/** seconds from now */
+	readonly timeout: number;
+	/** False: a cold start from the files; memory that the pause kept is ignored. */
+	readonly memory: boolean;
 }
 
 /** A sandbox as its owner may see it, tokens included. Times are Dates; api formats them. */
@@ -69,6 +88,10 @@ export interface SandboxView {
 	readonly allowInternetAccess: boolean | undefined;
 	readonly onTimeout: "kill" | "pause";
 	readonly autoResume: boolean;
+	/** Undefined while it runs. */
+	readonly pauseMode: PauseMode | undefined;
+	/** True: its guest agent did not answer when it was paused, so it can only be resumed without memory. */
+	readonly agentUnresponsiveAtPause: boolean;
 }
 
 export interface ListSandboxesQuery {
@@ -96,6 +119,8 @@ export interface SnapshotView {
 	readonly parentSnapshotId: string | undefined;
 	readonly templateId: string;
 	readonly sizeBytes: number;
+	/** False: sandboxes made from it start cold from its files. */
+	readonly memory: boolean;
 	readonly pauseMs: number;
 	readonly engineVersion: string;
 }
@@ -103,6 +128,8 @@ export interface SnapshotView {
 export interface CreateSnapshotRequest {
 	/** Unnamed when undefined. */
 	readonly name: string | undefined;
+	/** False: the files alone are captured. */
+	readonly memory: boolean;
 	/** False: sandboxes made from it do not get the source's global environment. */
 	readonly inheritEnv: boolean;
 }
@@ -169,17 +196,20 @@ export interface Control {
 	createSandbox(team: Team, request: CreateSandboxRequest, signal: AbortSignal, idempotencyKey?: string): Promise<SandboxView>;
 	getSandbox(team: Team, sandboxId: string): Promise<SandboxView>;
 	listSandboxes(team: Team, query: ListSandboxesQuery): Promise<Page<SandboxView> & { readonly totalRunning: number }>;
-	/** @param timeout seconds from now; extends the end only */
+	/**
+	 * Resumes it, or extends its time when it runs already.
+	 * @throws OffshootError conflict when the memory of its pause cannot be used
+	 */
 	connectSandbox(
 		team: Team,
 		sandboxId: string,
-		timeout: number,
+		request: ResumeRequest,
 		signal: AbortSignal,
 	): Promise<{ sandbox: SandboxView; resumed: boolean }>;
-	/** @throws OffshootError conflict when it is running */
-	resumeSandbox(team: Team, sandboxId: string, timeout: number, signal: AbortSignal): Promise<SandboxView>;
-	/** @throws OffshootError conflict when it is paused already */
-	pauseSandbox(team: Team, sandboxId: string, signal: AbortSignal): Promise<void>;
+	/** @throws OffshootError conflict when it is running, and as connectSandbox */
+	resumeSandbox(team: Team, sandboxId: string, request: ResumeRequest, signal: AbortSignal): Promise<SandboxView>;
+	/** @throws OffshootError conflict when it is paused already; busy when the guest had to be healthy and is not */
+	pauseSandbox(team: Team, sandboxId: string, request: PauseRequest, signal: AbortSignal): Promise<void>;
 	killSandbox(team: Team, sandboxId: string, signal: AbortSignal): Promise<void>;
 	/** @param timeout seconds from now; may shorten */
 	setTimeout(team: Team, sandboxId: string, timeout: number): Promise<void>;

@@ -45,6 +45,8 @@ function toSandboxView(record: SandboxRecord, alias: AliasRecord | undefined): S
 		allowInternetAccess: record.allowInternetAccess,
 		onTimeout: record.onTimeout,
 		autoResume: record.autoResume,
+		pauseMode: record.pauseMode,
+		agentUnresponsiveAtPause: record.agentUnresponsiveAtPause,
 	};
 }
 
@@ -62,6 +64,7 @@ function toSnapshotView(
 		parentSnapshotId,
 		templateId,
 		sizeBytes: build.sizeBytes,
+		memory: build.memory,
 		pauseMs: build.pauseMs,
 		engineVersion: build.engineVersion,
 	};

@@ -1,6 +1,6 @@
 /** Builds, which are artifacts: of templates, snapshots, and the images of paused sandboxes. */
 import type { Kysely, Selectable } from "kysely";
-import { readOptionalTime, readStringMap, readTime, readWord, writeTime } from "./columns.ts";
+import { readOptionalTime, readStringMap, readTime, readWord, writeFlag, writeTime } from "./columns.ts";
 import type { BuildRecord } from "./records.ts";
 import type { BuildsTable, Schema } from "./schema.ts";
 
@@ -46,6 +46,7 @@ export class BuildRepository {
 				source_sandbox_id: build.sourceSandboxId ?? null,
 				rootfs_id: build.rootfsId,
 				size_bytes: build.sizeBytes,
+				memory: writeFlag(build.memory),
 				pause_ms: build.pauseMs,
 				engine_version: build.engineVersion,
 				envs: JSON.stringify(build.envs),
@@ -186,6 +187,7 @@ export function toBuild(row: Selectable<BuildsTable>): BuildRecord {
 		sourceSandboxId: row.source_sandbox_id ?? undefined,
 		rootfsId: row.rootfs_id,
 		sizeBytes: row.size_bytes,
+		memory: row.memory === 1,
 		pauseMs: row.pause_ms,
 		engineVersion: row.engine_version,
 		envs: readStringMap(row.envs, "builds.envs"),

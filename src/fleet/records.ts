@@ -57,6 +57,8 @@ export interface BuildRecord {
 	readonly sourceSandboxId: string | undefined;
 	readonly rootfsId: string;
 	readonly sizeBytes: number;
+	/** False: it holds files alone. */
+	readonly memory: boolean;
 	readonly pauseMs: number;
 	readonly engineVersion: string;
 	readonly envs: Readonly<Record<string, string>>;
@@ -66,6 +68,9 @@ export interface BuildRecord {
 
 export const SANDBOX_STATES = ["starting", "running", "snapshotting", "pausing", "paused", "resuming", "ended"] as const;
 export type SandboxRowState = (typeof SANDBOX_STATES)[number];
+
+export const PAUSE_MODES = ["full", "filesystem"] as const;
+export type PauseMode = (typeof PAUSE_MODES)[number];
 
 export interface SandboxRecord {
 	readonly id: string;
@@ -82,6 +87,10 @@ export interface SandboxRecord {
 	readonly pendingArtifactId: string | undefined;
 	/** Image of the paused sandbox. */
 	readonly pauseArtifactId: string | undefined;
+	/** What that image holds; undefined while the sandbox is not paused. */
+	readonly pauseMode: PauseMode | undefined;
+	/** The guest's agent did not answer when that image was captured, so its memory can't be used. */
+	readonly agentUnresponsiveAtPause: boolean;
 	readonly nodeId: string;
 	/** Host address of the guest while it runs. */
 	readonly address: string | undefined;
@@ -97,6 +106,8 @@ export interface SandboxRecord {
 	/** Undefined: never set. */
 	readonly allowInternetAccess: boolean | undefined;
 	readonly onTimeout: "kill" | "pause";
+	/** Whether a pause at the end of its time keeps memory. */
+	readonly autoPauseMemory: boolean;
 	readonly autoResume: boolean;
 	/** Timeout of the create request, s. */
 	readonly timeoutSeconds: number;

@@ -1,14 +1,14 @@
 /** A sandbox between its row and its record. */
 import type { Insertable, Selectable, Updateable } from "kysely";
 import { readNetwork, readOptionalTime, readStringMap, readTime, readWord, writeFlag, writeTime } from "./columns.ts";
-import { SANDBOX_STATES, type SandboxRecord } from "./records.ts";
+import { PAUSE_MODES, SANDBOX_STATES, type SandboxRecord } from "./records.ts";
 import type { SandboxesTable } from "./schema.ts";
 
 /** The columns that change in a sandbox's life. A key that is present with undefined empties its column. */
 export type SandboxPatch = Partial<
-	Pick<SandboxRecord, "state" | "incarnation" | "nodeId" | "startedAt" | "endAt" | "resources">
+	Pick<SandboxRecord, "state" | "incarnation" | "nodeId" | "startedAt" | "endAt" | "resources" | "agentUnresponsiveAtPause">
 > & {
-	readonly [K in "operationId" | "pendingArtifactId" | "pauseArtifactId" | "address" | "endedAt" | "endReason"]?:
+	readonly [K in "operationId" | "pendingArtifactId" | "pauseArtifactId" | "pauseMode" | "address" | "endedAt" | "endReason"]?:
 		| SandboxRecord[K]
 		| undefined;
 };
@@ -24,6 +24,9 @@ function requiredColumns(patch: SandboxPatch): Updateable<SandboxesTable> {
 		...(patch.nodeId !== undefined && { node_id: patch.nodeId }),
 		...(patch.startedAt !== undefined && { started_at: writeTime(patch.startedAt) }),
 		...(patch.endAt !== undefined && { end_at: writeTime(patch.endAt) }),
+		...(patch.agentUnresponsiveAtPause !== undefined && {
+			agent_unresponsive_at_pause: writeFlag(patch.agentUnresponsiveAtPause),
+		}),
 		...(patch.resources !== undefined && {
 			cpu_count: patch.resources.cpuCount,
 			memory_mb: patch.resources.memoryMB,
@@ -37,6 +40,7 @@ function nullableColumns(patch: SandboxPatch): Updateable<SandboxesTable> {
 		...("operationId" in patch && { operation_id: patch.operationId ?? null }),
 		...("pendingArtifactId" in patch && { pending_artifact_id: patch.pendingArtifactId ?? null }),
 		...("pauseArtifactId" in patch && { pause_artifact_id: patch.pauseArtifactId ?? null }),
+		...("pauseMode" in patch && { pause_mode: patch.pauseMode ?? null }),
 		...("address" in patch && { address: patch.address ?? null }),
 		...("endedAt" in patch && { ended_at: patch.endedAt ? writeTime(patch.endedAt) : null }),
 		...("endReason" in patch && { end_reason: patch.endReason ?? null }),
@@ -54,6 +58,8 @@ export function toSandboxRow(sandbox: SandboxRecord): Insertable<SandboxesTable>
 		operation_id: sandbox.operationId ?? null,
 		pending_artifact_id: sandbox.pendingArtifactId ?? null,
 		pause_artifact_id: sandbox.pauseArtifactId ?? null,
+		pause_mode: sandbox.pauseMode ?? null,
+		agent_unresponsive_at_pause: writeFlag(sandbox.agentUnresponsiveAtPause),
 		node_id: sandbox.nodeId,
 		address: sandbox.address ?? null,
 		access_token: sandbox.accessToken ?? null,
@@ -67,6 +73,7 @@ export function toSandboxRow(sandbox: SandboxRecord): Insertable<SandboxesTable>
 		network: sandbox.network === undefined ? null : JSON.stringify(sandbox.network),
 		allow_internet_access: sandbox.allowInternetAccess === undefined ? null : writeFlag(sandbox.allowInternetAccess),
 		on_timeout: sandbox.onTimeout,
+		auto_pause_memory: writeFlag(sandbox.autoPauseMemory),
 		auto_resume: writeFlag(sandbox.autoResume),
 		timeout_seconds: sandbox.timeoutSeconds,
 		created_at: writeTime(sandbox.createdAt),
@@ -89,6 +96,8 @@ export function toSandbox(row: Selectable<SandboxesTable>): SandboxRecord {
 		operationId: row.operation_id ?? undefined,
 		pendingArtifactId: row.pending_artifact_id ?? undefined,
 		pauseArtifactId: row.pause_artifact_id ?? undefined,
+		pauseMode: row.pause_mode === null ? undefined : readWord(PAUSE_MODES, row.pause_mode, "sandboxes.pause_mode"),
+		agentUnresponsiveAtPause: row.agent_unresponsive_at_pause === 1,
 		nodeId: row.node_id,
 		address: row.address ?? undefined,
 		accessToken: row.access_token ?? undefined,
@@ -100,6 +109,7 @@ export function toSandbox(row: Selectable<SandboxesTable>): SandboxRecord {
 		network: readNetwork(row.network),
 		allowInternetAccess: row.allow_internet_access === null ? undefined : row.allow_internet_access === 1,
 		onTimeout: readWord(["kill", "pause"], row.on_timeout, "sandboxes.on_timeout"),
+		autoPauseMemory: row.auto_pause_memory === 1,
 		autoResume: row.auto_resume === 1,
 		timeoutSeconds: row.timeout_seconds,
 		createdAt: readTime(row.created_at),

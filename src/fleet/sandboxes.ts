@@ -115,6 +115,7 @@ export class SandboxRepository {
 			operationId: undefined,
 			pendingArtifactId: undefined,
 			pauseArtifactId: undefined,
+			pauseMode: undefined,
 			address: undefined,
 			endedAt: at,
 			endReason: reason,

@@ -61,6 +61,7 @@ export interface BuildsTable {
 	source_sandbox_id: string | null;
 	rootfs_id: string;
 	size_bytes: number;
+	memory: number;
 	pause_ms: number;
 	engine_version: string;
 	envs: string;
@@ -85,6 +86,8 @@ export interface SandboxesTable {
 	operation_id: string | null;
 	pending_artifact_id: string | null;
 	pause_artifact_id: string | null;
+	pause_mode: string | null;
+	agent_unresponsive_at_pause: number;
 	node_id: string;
 	address: string | null;
 	access_token: string | null;
@@ -98,6 +101,7 @@ export interface SandboxesTable {
 	network: string | null;
 	allow_internet_access: number | null;
 	on_timeout: string;
+	auto_pause_memory: number;
 	auto_resume: number;
 	timeout_seconds: number;
 	created_at: string;

@@ -14,8 +14,8 @@ export interface AgentClient {
 	awaitAgent(address: string, signal: AbortSignal): Promise<void>;
 	/** Resolves when the code interpreter reports that its default contexts are up. */
 	awaitInterpreter(address: string, signal: AbortSignal): Promise<void>;
-	/** True when the agent answers its health check. */
-	isHealthy(address: string, signal: AbortSignal): Promise<boolean>;
+	/** True when the agent answers its health check, which one that is being started again does within seconds. */
+	becomesHealthy(address: string, signal: AbortSignal): Promise<boolean>;
 	/** Body of the agent's answer about what the sandbox uses. */
 	metrics(address: string, accessToken: string | undefined, signal: AbortSignal): Promise<string>;
 }
@@ -24,6 +24,8 @@ export interface AgentClient {
 const CONNECT_TIMEOUT_MS = 100;
 const CONNECT_PAUSE_MS = 5;
 const POLL_MS = 50;
+/** A guest that is only busy answers within this. */
+const HEALTH_LIMIT_MS = 5_000;
 
 export const agentClient: AgentClient = {
 	async init(address, init, controlKey, signal) {
@@ -50,9 +52,15 @@ export const agentClient: AgentClient = {
 		}
 	},
 
-	async isHealthy(address, signal) {
-		const answer = await call({ address, port: AGENT_PORT, method: "GET", path: "/health" }, signal).catch(() => undefined);
-		return answer?.status === 204;
+	async becomesHealthy(address, signal) {
+		const limit = AbortSignal.any([signal, AbortSignal.timeout(HEALTH_LIMIT_MS)]);
+		while (!limit.aborted) {
+			const answer = await call({ address, port: AGENT_PORT, method: "GET", path: "/health" }, limit).catch(() => undefined);
+			if (answer?.status === 204) return true;
+			await sleep(POLL_MS, undefined, { signal: limit }).catch(() => undefined);
+		}
+		signal.throwIfAborted();
+		return false;
 	},
 
 	async metrics(address, accessToken, signal) {

@@ -12,6 +12,9 @@ import type { ArtifactFacts } from "./types.ts";
 export interface CaptureRequest {
 	readonly artifactId: string;
 	readonly kind: ArtifactKind;
+	/** False: the files alone. */
+	readonly memory: boolean;
+	readonly agentUnresponsive?: boolean;
 	readonly envs: Readonly<Record<string, string>>;
 	readonly templateName?: string;
 }
@@ -33,7 +36,7 @@ export async function capture(
 	requireHeadRoom(await store.freeBytes(), memoryFootprint(record.pid));
 	const staging = await store.stage(request.artifactId);
 	try {
-		const image = await checkpoint(engine, record.containerId, staging.imageDir, signal);
+		const image = await write(engine, record.containerId, request, staging.imageDir, signal);
 		const published = await staging.publish(manifestOf(record, request, image), record.spec);
 		return factsOf(published.manifest);
 	} catch (error) {
@@ -42,9 +45,15 @@ export async function capture(
 	}
 }
 
-async function checkpoint(engine: SandboxEngine, id: string, imageDir: string, signal: AbortSignal): Promise<ImageFacts> {
+async function write(
+	engine: SandboxEngine,
+	id: string,
+	{ memory }: Pick<CaptureRequest, "memory">,
+	imageDir: string,
+	signal: AbortSignal,
+): Promise<ImageFacts> {
 	try {
-		return await engine.checkpoint(id, imageDir, signal);
+		return await (memory ? engine.checkpoint(id, imageDir, signal) : engine.captureFiles(id, imageDir, signal));
 	} catch (error) {
 		if (!(error instanceof DamagedImageError) && !/no space left|ENOSPC/i.test(String(error))) throw error;
 		throw new OffshootError(
@@ -57,7 +66,7 @@ async function checkpoint(engine: SandboxEngine, id: string, imageDir: string, s
 
 function manifestOf(record: ContainerRecord, request: CaptureRequest, image: ImageFacts): Manifest {
 	return {
-		format: 1,
+		format: 2,
 		kind: request.kind,
 		id: request.artifactId,
 		createdAt: new Date().toISOString(),
@@ -75,6 +84,8 @@ function manifestOf(record: ContainerRecord, request: CaptureRequest, image: Ima
 		files: [...image.files],
 		memoryBytes: image.memoryBytes,
 		pauseMs: image.pauseMs,
+		memory: request.memory,
+		...(request.agentUnresponsive && { agentUnresponsive: true }),
 	};
 }
 
@@ -84,6 +95,8 @@ export function factsOf(manifest: Manifest): ArtifactFacts {
 		kind: manifest.kind,
 		createdAt: manifest.createdAt,
 		sizeBytes: manifest.files.reduce((sum, file) => sum + file.size, 0),
+		memory: manifest.memory,
+		agentUnresponsive: manifest.agentUnresponsive ?? false,
 		pauseMs: manifest.pauseMs,
 		engineVersion: manifest.engine.version,
 		resources: manifest.resources,
@@ -94,7 +107,7 @@ export function factsOf(manifest: Manifest): ArtifactFacts {
 }
 
 /** Near a full disk a save can be cut short, so one that might fill it is refused before it begins. */
-function requireHeadRoom(freeBytes: number, expectedBytes: number): void {
+export function requireHeadRoom(freeBytes: number, expectedBytes: number): void {
 	if (freeBytes >= expectedBytes + DISK_RESERVE) return;
 	const mb = (bytes: number) => Math.ceil(bytes / (1024 * 1024));
 	throw new OffshootError(

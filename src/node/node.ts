@@ -1,19 +1,22 @@
 import { randomBytes } from "node:crypto";
 import type { Logger } from "pino";
-import type { EgressPolicy, Engines, SlotPool } from "../engine/index.ts";
+import type { ContainerConfig, EgressPolicy, Engines, SandboxEngine, SlotPool } from "../engine/index.ts";
 import { type AgentInit, containerId, OffshootError } from "../protocol/index.ts";
 import type { Artifact, Store } from "../store/index.ts";
 import { agentClient } from "./agent-client.ts";
 import { capture, factsOf } from "./capture.ts";
+import { coldStart } from "./cold-start.ts";
 import { type ContainerAhead, ContainersAhead } from "./containers-ahead.ts";
 import { newControlKey } from "./control-key.ts";
 import { watchExits } from "./exits.ts";
 import { readGuestMetrics } from "./guest-metrics.ts";
+import { startsInterpreter } from "./init-env.ts";
 import { OutputWatch } from "./output.ts";
 import type { ContainerRecord, Records } from "./records.ts";
 import type {
 	ArtifactFacts,
 	CaptureOrder,
+	FreezeOrder,
 	GuestMetrics,
 	NodeClient,
 	NodeSandbox,
@@ -44,6 +47,8 @@ export interface NodeOptions {
 
 /** A whole start, hooks in the guest included. */
 const START_TIMEOUT_MS = 60_000;
+/** A cold one, which waits for the programs that a warm one has in memory. */
+const COLD_START_TIMEOUT_MS = 180_000;
 const CLEANUP_TIMEOUT_MS = 30_000;
 const ENTROPY_BYTES = 32;
 
@@ -69,12 +74,14 @@ export class LocalNode implements NodeClient {
 		if (existing?.phase === "ready") return startedOf(existing);
 		if (existing !== undefined) await this.#removeContainer(existing);
 
-		const limit = AbortSignal.any([signal, AbortSignal.timeout(START_TIMEOUT_MS)]);
 		const artifact = await this.#artifact(order.artifactId);
-		const place = this.#ahead.take(artifact) ?? (await this.#newPlace(order, limit));
+		const warm = order.memory && artifact.manifest.memory;
+		const limit = AbortSignal.any([signal, AbortSignal.timeout(warm ? START_TIMEOUT_MS : COLD_START_TIMEOUT_MS)]);
+		const place = (warm && this.#ahead.take(artifact)) || (await this.#newPlace(order, limit));
 		const record = newRecord(order, artifact, place);
 		try {
-			return startedOf(await this.#restore(record, order, artifact, limit));
+			const begun = warm ? this.#restore(record, order, artifact, limit) : this.#boot(record, order, artifact, limit);
+			return startedOf(await begun);
 		} catch (error) {
 			await this.#removeContainer(record);
 			throw error;
@@ -102,6 +109,7 @@ export class LocalNode implements NodeClient {
 
 	/** Captured processes may use any feature they once saw; without it they would die of an illegal instruction. */
 	#requireCpu({ manifest }: Artifact): void {
+		if (!manifest.memory) return;
 		const missing = manifest.cpuFeatures.filter((feature) => !this.#options.cpuFeatures.includes(feature));
 		if (missing.length === 0) return;
 		const text = `This snapshot was taken on a processor with features that this host lacks: ${missing.join(", ")}. Restore it on a host that has them.`;
@@ -109,32 +117,52 @@ export class LocalNode implements NodeClient {
 	}
 
 	async #restore(record: ContainerRecord, order: StartOrder, artifact: Artifact, signal: AbortSignal): Promise<ContainerRecord> {
+		const state = await this.#begin(record, order, signal, (engine, config) => engine.restore(config, artifact.imageDir, signal));
+		const ready = await this.#initialise({ ...record, pid: state.pid }, order, signal);
+		await this.#options.records.put(ready);
+		return ready;
+	}
+
+	async #boot(record: ContainerRecord, order: StartOrder, artifact: Artifact, signal: AbortSignal): Promise<ContainerRecord> {
+		const { state, controlKey } = await this.#begin(record, order, signal, (engine, config) =>
+			coldStart(this.#options, engine, config, { artifact, hostname: order.sandboxId }, signal),
+		);
+		const { cpuFeatures, records } = this.#options;
+		const booted = { ...record, pid: state.pid, controlKey, cpuFeatures: [...cpuFeatures] };
+		const ready = await this.#initialise(booted, order, signal);
+		if (startsInterpreter(record.spec)) await agentClient.awaitInterpreter(record.slot.address, signal);
+		await records.put(ready);
+		return ready;
+	}
+
+	async #begin<T>(
+		record: ContainerRecord,
+		order: StartOrder,
+		signal: AbortSignal,
+		run: (engine: SandboxEngine, config: ContainerConfig) => Promise<T>,
+	): Promise<T> {
 		const { engines, store, slots, records } = this.#options;
 		const engine = await engines.open(record.engine);
 		const rootfs = await store.rootfs(record.rootfs.id);
 		await records.put(record);
-		const config = {
-			id: record.containerId,
-			rootfsPath: rootfs.path,
-			slot: record.slot,
-			spec: record.spec,
-			resources: record.resources,
-		};
+		const { containerId: id, slot, spec, resources } = record;
 		// A fresh slot reaches nothing until it has its policy, so the guest may start while that is being set. Both must
 		// have ended before anybody cleans up after one of them.
-		const [restored, policySet] = await Promise.allSettled([
-			engine.restore(config, artifact.imageDir, signal),
-			slots.setEgress(record.slot, order.egress, signal),
+		const [begun, policySet] = await Promise.allSettled([
+			run(engine, { id, rootfsPath: rootfs.path, slot, spec, resources }),
+			slots.setEgress(slot, order.egress, signal),
 		]);
-		if (restored.status === "rejected") throw restored.reason;
+		if (begun.status === "rejected") throw begun.reason;
 		if (policySet.status === "rejected") throw policySet.reason;
-		const state = restored.value;
+		return begun.value;
+	}
+
+	/** @param record with the control key that the agent trusts now */
+	async #initialise(record: ContainerRecord, order: StartOrder, signal: AbortSignal): Promise<ContainerRecord> {
 		const next = newControlKey();
 		const init = agentInit(order, record, next.publicKey, this.#options.caBundle);
-		await agentClient.init(record.slot.address, init, artifact.manifest.controlKey, signal);
-		const ready: ContainerRecord = { ...record, phase: "ready", pid: state.pid, controlKey: next.privateKey };
-		await records.put(ready);
-		return ready;
+		await agentClient.init(record.slot.address, init, record.controlKey, signal);
+		return { ...record, phase: "ready", controlKey: next.privateKey };
 	}
 
 	capture(order: CaptureOrder, signal: AbortSignal): Promise<ArtifactFacts> {
@@ -142,13 +170,15 @@ export class LocalNode implements NodeClient {
 		return capture(store, engines, this.#ready(order), order, signal);
 	}
 
-	async freezeAndCapture(order: CaptureOrder, signal: AbortSignal): Promise<ArtifactFacts> {
+	async freezeAndCapture(order: FreezeOrder, signal: AbortSignal): Promise<ArtifactFacts> {
 		const { store, engines } = this.#options;
 		const record = this.#ready(order);
+		const healthy = await agentClient.becomesHealthy(record.slot.address, signal);
+		if (!healthy && order.requireHealthyGuest) throw unhealthy(order.sandboxId);
 		const engine = await engines.open(record.engine);
 		await engine.pause(record.containerId, signal);
 		try {
-			return await capture(store, engines, record, order, signal);
+			return await capture(store, engines, record, { ...order, agentUnresponsive: !healthy }, signal);
 		} catch (error) {
 			// The signal may be the reason of the failure; the guest must run again all the same.
 			await engine.resume(record.containerId, AbortSignal.timeout(CLEANUP_TIMEOUT_MS));
@@ -310,6 +340,11 @@ function agentInit(order: StartOrder, record: ContainerRecord, nextControlKey: s
 		...(caBundle === undefined ? {} : { caBundle }),
 		entropy: randomBytes(ENTROPY_BYTES).toString("base64"),
 	};
+}
+
+function unhealthy(sandboxId: string): OffshootError {
+	const text = `Sandbox "${sandboxId}" cannot be paused like this: its guest agent does not answer. It goes on running; pause it with its memory and without requiring a healthy guest, or kill it.`;
+	return new OffshootError("busy", text, { errorCode: "sandbox_guest_agent_unresponsive", shouldRetry: false });
 }
 
 function startedOf(record: ContainerRecord): StartedSandbox {

@@ -5,6 +5,7 @@ import type { Artifact, Rootfs, Store } from "../store/index.ts";
 import { agentClient } from "./agent-client.ts";
 import { capture, factsOf } from "./capture.ts";
 import { newControlKey } from "./control-key.ts";
+import { initEnv } from "./init-env.ts";
 import type { ContainerRecord } from "./records.ts";
 import type { ArtifactFacts } from "./types.ts";
 
@@ -30,11 +31,6 @@ export interface TemplateBuilder {
 const READY_TIMEOUT_MS = 180_000;
 const CLEANUP_TIMEOUT_MS = 30_000;
 
-/** Environment of init: first control key, and which servers it starts. */
-function initEnv(source: TemplateSource, controlKey: string): Record<string, string> {
-	return { OFFSHOOT_CONTROL_KEY: controlKey, OFFSHOOT_INTERPRETER: source.interpreter ? "1" : "0" };
-}
-
 export async function buildTemplate(
 	builder: TemplateBuilder,
 	source: TemplateSource,
@@ -45,12 +41,12 @@ export async function buildTemplate(
 
 	const engine = builder.engines.current;
 	const key = newControlKey();
-	const spec = engine.newSpec(source.resources, initEnv(source, key.publicKey));
+	const spec = engine.newSpec(source.resources, initEnv(key.publicKey, source));
 	const slot = await builder.slots.acquire(signal);
 	const record = templateRecord(source, engine, slot, spec, await engine.cpuFeatures(signal));
 	try {
 		const ready = await bootUntilReady(builder, source, { ...record, controlKey: key.privateKey }, signal);
-		const request = { artifactId: randomUUID(), kind: "template", envs: {}, templateName: source.name } as const;
+		const request = { artifactId: randomUUID(), kind: "template", memory: true, envs: {}, templateName: source.name } as const;
 		return await capture(builder.store, builder.engines, ready, request, signal);
 	} finally {
 		await engine.remove(record.containerId, AbortSignal.timeout(CLEANUP_TIMEOUT_MS));
@@ -61,7 +57,7 @@ export async function buildTemplate(
 /** An artifact of exactly this root filesystem, engine and spec; keys differ in every build and do not count. */
 async function findTemplate(builder: TemplateBuilder, source: TemplateSource): Promise<Artifact | undefined> {
 	const { build } = builder.engines.current;
-	const wanted = specShape(builder.engines.current.newSpec(source.resources, initEnv(source, "")));
+	const wanted = specShape(builder.engines.current.newSpec(source.resources, initEnv("", source)));
 	const artifacts = await builder.store.list();
 	return artifacts.find(
 		({ manifest, spec }) =>

@@ -15,6 +15,11 @@ export interface OrderKey {
 export interface StartOrder extends OrderKey {
 	readonly artifactId: string;
 	readonly templateId: string;
+	/**
+	 * True: go on where the artifact was captured, if it holds memory. False: cold start on its files; memory that it
+	 * holds is left alone.
+	 */
+	readonly memory: boolean;
 	/** True for a new sandbox, false for the resume of a paused one. */
 	readonly newIdentity: boolean;
 	/** Undefined: the sandbox is open. */
@@ -36,8 +41,15 @@ export interface CaptureOrder extends OrderKey {
 	/** Id of the artifact to make: a UUID chosen by control, so that a repeated order is recognised. */
 	readonly artifactId: string;
 	readonly kind: ArtifactKind;
+	/** False: the files alone are captured. */
+	readonly memory: boolean;
 	/** Global environment to store with the artifact. */
 	readonly envs: Readonly<Record<string, string>>;
+}
+
+export interface FreezeOrder extends CaptureOrder {
+	/** True: refused when the guest's agent does not answer. */
+	readonly requireHealthyGuest: boolean;
 }
 
 /** Facts of a published artifact that control stores beside its id. */
@@ -46,6 +58,10 @@ export interface ArtifactFacts {
 	readonly kind: ArtifactKind;
 	readonly createdAt: string;
 	readonly sizeBytes: number;
+	/** False: a start from it is a cold one. */
+	readonly memory: boolean;
+	/** The agent did not answer just before the capture. */
+	readonly agentUnresponsive: boolean;
 	readonly pauseMs: number;
 	readonly engineVersion: string;
 	readonly resources: Resources;
@@ -88,15 +104,16 @@ export interface GuestMetrics {
 
 export interface NodeClient {
 	readonly nodeId: string;
-	/** Restores the artifact as this incarnation and initialises its agent; resolves when the sandbox answers. */
+	/** Starts this incarnation from the artifact and initialises its agent; resolves when the sandbox answers. */
 	start(order: StartOrder, signal: AbortSignal): Promise<StartedSandbox>;
 	/** Captures the running sandbox, which goes on running. Resolves when the artifact is durable and checked. */
 	capture(order: CaptureOrder, signal: AbortSignal): Promise<ArtifactFacts>;
 	/**
 	 * Freezes the sandbox, captures it and leaves it **frozen**: control removes it with `remove` once its row is
 	 * durable. On failure the sandbox runs again before the error is thrown.
+	 * @throws OffshootError busy when the guest had to be healthy and is not
 	 */
-	freezeAndCapture(order: CaptureOrder, signal: AbortSignal): Promise<ArtifactFacts>;
+	freezeAndCapture(order: FreezeOrder, signal: AbortSignal): Promise<ArtifactFacts>;
 	/** Lets a frozen sandbox run again. */
 	unfreeze(order: OrderKey, signal: AbortSignal): Promise<void>;
 	setEgress(order: OrderKey, policy: EgressPolicy, signal: AbortSignal): Promise<void>;

@@ -7,8 +7,7 @@ import { Value } from "typebox/value";
  */
 const BuildSchema = Type.Object({ version: Type.String(), sha256: Type.String() });
 
-const ManifestSchema = Type.Object({
-	format: Type.Literal(1),
+const Fields = {
 	/** A template's warm image, a user's snapshot, or the image of a paused sandbox. */
 	kind: Type.Union([Type.Literal("template"), Type.Literal("snapshot"), Type.Literal("pause")]),
 	/** UUID; name of the artifact's directory. */
@@ -38,8 +37,21 @@ const ManifestSchema = Type.Object({
 	memoryBytes: Type.Integer({ minimum: 0 }),
 	/** Upper bound of the source's stall, ms. */
 	pauseMs: Type.Number(),
+};
+
+/** Knew images of memory only. */
+const Format1 = Type.Object({ format: Type.Literal(1), ...Fields });
+
+const ManifestSchema = Type.Object({
+	format: Type.Literal(2),
+	...Fields,
+	/** False: the image holds the files that differ from the root filesystem, and a start from it is a cold one. */
+	memory: Type.Boolean(),
+	/** The captured agent did not answer just before: what was captured may not work. */
+	agentUnresponsive: Type.Optional(Type.Boolean()),
 });
 
+/** What is written today; older formats are read as this one. */
 export type Manifest = Static<typeof ManifestSchema>;
 export type ArtifactKind = Manifest["kind"];
 
@@ -47,6 +59,7 @@ export type ArtifactKind = Manifest["kind"];
 export function parseManifest(text: string, path: string): Manifest {
 	const parsed: unknown = JSON.parse(text);
 	if (Value.Check(ManifestSchema, parsed)) return parsed;
+	if (Value.Check(Format1, parsed)) return { ...parsed, format: 2, memory: true };
 	const [first] = Value.Errors(ManifestSchema, parsed);
 	throw new Error(`${path}: ${first?.instancePath ?? ""} ${first?.message ?? "is no manifest of a known format"}`);
 }

@@ -14,7 +14,7 @@ const ID = "6f1c2c5e-7f6b-4e55-9d2c-0d8f6a1b2c3d";
 
 function manifest(id = ID): Manifest {
 	return {
-		format: 1,
+		format: 2,
 		kind: "snapshot",
 		id,
 		createdAt: new Date().toISOString(),
@@ -29,6 +29,7 @@ function manifest(id = ID): Manifest {
 		files: [{ name: "pages.img", size: 4 }],
 		memoryBytes: 4,
 		pauseMs: 1,
+		memory: true,
 	};
 }
 
@@ -76,6 +77,16 @@ test("a manifest with a wrong field is refused by name", async () => {
 	await writeFile(join(dataDir, "artifacts", ID, "manifest.json"), JSON.stringify({ ...manifest(), memoryBytes: -1 }));
 	await writeFile(join(dataDir, "artifacts", ID, "spec.json"), "{}");
 	await expect(store.open(ID)).rejects.toThrow("/memoryBytes");
+});
+
+test("a manifest of the first format, which knew images of memory only, is read as one", async () => {
+	const store = await openStore(dataDir);
+	const { memory, ...first } = manifest();
+	await mkdir(join(dataDir, "artifacts", ID));
+	await writeFile(join(dataDir, "artifacts", ID, "manifest.json"), JSON.stringify({ ...first, format: 1 }));
+	await writeFile(join(dataDir, "artifacts", ID, "spec.json"), "{}");
+	const found = await store.open(ID);
+	expect(found?.manifest).toEqual({ ...manifest(), createdAt: found?.manifest.createdAt, memory });
 });
 
 test("a root filesystem is registered once and shares its files with the source", async () => {

@@ -3,17 +3,19 @@ import { Type } from "typebox";
 import { parseSandboxId } from "../../protocol/index.ts";
 import { type ApiContext, type App, teamOf } from "../app.ts";
 import { answers, Nothing, Sandbox, SandboxPath, Seconds } from "../schemas.ts";
-import { assertResumeWithMemory, assertWithMemory } from "../unavailable.ts";
 import { sandbox } from "../views.ts";
 
 const tags = ["sandboxes"];
 const params = SandboxPath;
-const memory = Type.Optional(Type.Boolean());
+const cold = Type.Boolean({ default: true, description: "false: start anew from the files; memory that was kept is ignored" });
 
-const ConnectV2 = Type.Object({ timeout: Seconds({ description: "extends the end only", default: 300 }), memory });
-const ConnectV1 = Type.Object({ timeout: Seconds({ description: "extends the end only" }), memory });
-const Resume = Type.Object({ timeout: Seconds({ description: "seconds until the end", default: 15 }), memory });
-const Pause = Type.Object({ memory });
+const ConnectV2 = Type.Object({ timeout: Seconds({ description: "extends the end only", default: 300 }), memory: cold });
+const ConnectV1 = Type.Object({ timeout: Seconds({ description: "extends the end only" }), memory: cold });
+const Resume = Type.Object({ timeout: Seconds({ description: "seconds until the end", default: 15 }), memory: cold });
+const Pause = Type.Object({
+	memory: Type.Boolean({ default: true, description: "false: keep the files alone" }),
+	requireHealthyGuest: Type.Boolean({ default: false, description: "true: refuse when the guest's agent does not answer" }),
+});
 const Timeout = Type.Object({ timeout: Seconds({ description: "seconds from now; may shorten" }) });
 const Refresh = Type.Object({
 	duration: Seconds({ description: "seconds from now; extends only", default: 15, minimum: 0, maximum: 3600 }),
@@ -27,9 +29,9 @@ export function lifecycleRoutes(app: App, { control, domain, signal }: ApiContex
 		const summary = "Use a sandbox, resuming it if it is paused";
 		const response = answers({ 200: Sandbox, 201: Sandbox });
 		app.post(url, { schema: { tags, summary, params, body, response } }, async (request, reply) => {
-			assertResumeWithMemory(request.body.memory);
 			const id = parseSandboxId(request.params.sandboxID);
-			const connected = await control.connectSandbox(teamOf(request), id, request.body.timeout, signal);
+			const { timeout, memory } = request.body;
+			const connected = await control.connectSandbox(teamOf(request), id, { timeout, memory }, signal);
 			return reply.code(connected.resumed ? 201 : 200).send(sandbox(connected.sandbox, domain));
 		});
 	}
@@ -38,19 +40,20 @@ export function lifecycleRoutes(app: App, { control, domain, signal }: ApiContex
 		"/sandboxes/:sandboxID/resume",
 		{ schema: { tags, summary: "Resume a paused sandbox", params, body: Resume, response: answers({ 201: Sandbox }) } },
 		async (request, reply) => {
-			assertResumeWithMemory(request.body.memory);
 			const id = parseSandboxId(request.params.sandboxID);
-			const view = await control.resumeSandbox(teamOf(request), id, request.body.timeout, signal);
+			const { timeout, memory } = request.body;
+			const view = await control.resumeSandbox(teamOf(request), id, { timeout, memory }, signal);
 			return reply.code(201).send(sandbox(view, domain));
 		},
 	);
 
 	app.post(
 		"/sandboxes/:sandboxID/pause",
-		{ schema: { tags, summary: "Pause a sandbox, memory included", params, body: Pause, response: answers({ 204: Nothing }) } },
+		{ schema: { tags, summary: "Pause a sandbox", params, body: Pause, response: answers({ 204: Nothing }) } },
 		async (request, reply) => {
-			assertWithMemory(request.body.memory);
-			await control.pauseSandbox(teamOf(request), parseSandboxId(request.params.sandboxID), signal);
+			const { memory, requireHealthyGuest } = request.body;
+			const id = parseSandboxId(request.params.sandboxID);
+			await control.pauseSandbox(teamOf(request), id, { memory, requireHealthyGuest }, signal);
 			return reply.code(204).send(null);
 		},
 	);

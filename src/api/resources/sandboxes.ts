@@ -117,10 +117,12 @@ function createRequest(
 	generation: { readonly timeout: number; readonly secure: boolean },
 ): CreateSandboxRequest {
 	assertAvailable(body);
+	assertAutoPause(body);
 	return {
 		templateRef: body.templateID,
 		timeout: body.timeout ?? generation.timeout,
 		autoPause: body.autoPause ?? false,
+		autoPauseMemory: body.autoPauseMemory ?? true,
 		autoResume: body.autoResume?.enabled ?? false,
 		secure: generation.secure,
 		allowInternetAccess: body.allow_internet_access,
@@ -128,6 +130,15 @@ function createRequest(
 		metadata: body.metadata ?? {},
 		envs: body.envVars ?? {},
 	};
+}
+
+/** What was paused without memory can't be woken by traffic. @throws OffshootError invalid_request */
+function assertAutoPause({ autoPause, autoPauseMemory, autoResume }: Static<typeof NewSandbox>): void {
+	if (autoPauseMemory !== false) return;
+	if (autoPause !== true) throw new OffshootError("invalid_request", "autoPauseMemory: false needs autoPause: true");
+	if (autoResume?.enabled === true) {
+		throw new OffshootError("invalid_request", "autoPauseMemory: false can't be combined with autoResume");
+	}
 }
 
 function statesOf(value: string | string[] | undefined): readonly SandboxState[] {

@@ -4,7 +4,6 @@ import { parseSandboxId } from "../../protocol/index.ts";
 import { type ApiContext, type App, teamOf } from "../app.ts";
 import { idempotencyKeyOf } from "../queries.ts";
 import { answers, ForkResult, SandboxPath, Seconds, Snapshot, SnapshotsQuery } from "../schemas.ts";
-import { assertWithMemory } from "../unavailable.ts";
 import { forkResult, snapshot } from "../views.ts";
 
 const tags = ["snapshots"];
@@ -12,7 +11,7 @@ const params = SandboxPath;
 
 const NewSnapshot = Type.Object({
 	name: Type.Optional(Type.String({ description: "[namespace/]alias[:tag]" })),
-	memory: Type.Optional(Type.Boolean()),
+	memory: Type.Boolean({ default: true, description: "false: capture the files alone; sandboxes made from it start cold" }),
 	inheritEnv: Type.Boolean({ default: true, description: "false: sandboxes made from it don't get the source's environment" }),
 });
 
@@ -38,12 +37,11 @@ export function snapshotRoutes(app: App, { control, domain, signal }: ApiContext
 		},
 		async (request, reply) => {
 			const { name, memory, inheritEnv } = request.body;
-			assertWithMemory(memory);
 			const id = parseSandboxId(request.params.sandboxID);
 			const view = await control.createSnapshot(
 				teamOf(request),
 				id,
-				{ name, inheritEnv },
+				{ name, memory, inheritEnv },
 				signal,
 				idempotencyKeyOf(request.headers),
 			);

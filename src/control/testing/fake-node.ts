@@ -3,6 +3,7 @@ import type { EgressPolicy } from "../../engine/index.ts";
 import type {
 	ArtifactFacts,
 	CaptureOrder,
+	FreezeOrder,
 	GuestMetrics,
 	NodeClient,
 	NodeSandbox,
@@ -11,7 +12,7 @@ import type {
 	SandboxOutput,
 	StartOrder,
 } from "../../node/index.ts";
-import { containerId } from "../../protocol/index.ts";
+import { containerId, OffshootError } from "../../protocol/index.ts";
 import type { Faults } from "./faults.ts";
 
 export interface FakeContainer {
@@ -24,14 +25,24 @@ export interface FakeContainer {
 	/** What the host enforces. */
 	egress?: EgressPolicy;
 	frozen: boolean;
+	/** Whether its agent answers. */
+	responsive: boolean;
 	/** What the guest has in memory. */
 	memory: string[];
+	/** What it has on its disk. */
+	files: string[];
+}
+
+interface FakeArtifact {
+	readonly facts: ArtifactFacts;
+	readonly memory: readonly string[];
+	readonly files: readonly string[];
 }
 
 /** What outlives the server. */
 export class FakeHost {
 	readonly containers = new Map<string, FakeContainer>();
-	readonly artifacts = new Map<string, { readonly facts: ArtifactFacts; readonly memory: readonly string[] }>();
+	readonly artifacts = new Map<string, FakeArtifact>();
 	#addresses = 0;
 
 	nextAddress(): string {
@@ -52,6 +63,8 @@ export function facts(artifactId: string, change: Partial<ArtifactFacts> = {}): 
 		kind: "template",
 		createdAt: new Date().toISOString(),
 		sizeBytes: 1_000_000,
+		memory: true,
+		agentUnresponsive: false,
 		pauseMs: 30,
 		engineVersion: "engine-1",
 		resources: RESOURCES,
@@ -79,8 +92,20 @@ export class FakeNode implements NodeClient {
 		if (!image) throw new Error(`no artifact ${order.artifactId}`);
 		const { sandboxId, incarnation, artifactId, accessToken, envs } = order;
 		const address = this.#host.nextAddress();
-		const memory = [...image.memory];
-		const made = { sandboxId, incarnation, address, artifactId, accessToken, envs, frozen: false, memory };
+		const memory = order.memory ? [...image.memory] : [];
+		const files = [...image.files];
+		const made = {
+			sandboxId,
+			incarnation,
+			address,
+			artifactId,
+			accessToken,
+			envs,
+			frozen: false,
+			responsive: true,
+			memory,
+			files,
+		};
 		this.#host.containers.set(containerId(sandboxId, incarnation), made);
 		try {
 			await this.#point("start:made", signal);
@@ -98,9 +123,10 @@ export class FakeNode implements NodeClient {
 		return published;
 	}
 
-	async freezeAndCapture(order: CaptureOrder, signal: AbortSignal): Promise<ArtifactFacts> {
+	async freezeAndCapture(order: FreezeOrder, signal: AbortSignal): Promise<ArtifactFacts> {
 		await this.#point("freeze", signal);
 		const container = this.#require(order);
+		if (order.requireHealthyGuest && !container.responsive) throw new OffshootError("busy", "the agent does not answer");
 		container.frozen = true;
 		try {
 			await this.#point("freeze:frozen", signal);
@@ -178,9 +204,11 @@ export class FakeNode implements NodeClient {
 	}
 
 	#publish(order: CaptureOrder): ArtifactFacts {
-		const { artifactId, kind, envs } = order;
-		const published = facts(artifactId, { kind, envs });
-		this.#host.artifacts.set(artifactId, { facts: published, memory: [...this.#require(order).memory] });
+		const { artifactId, kind, envs, memory } = order;
+		const guest = this.#require(order);
+		const published = facts(artifactId, { kind, envs, memory, agentUnresponsive: !guest.responsive });
+		const kept = memory ? [...guest.memory] : [];
+		this.#host.artifacts.set(artifactId, { facts: published, memory: kept, files: [...guest.files] });
 		return published;
 	}
 

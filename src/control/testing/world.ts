@@ -7,7 +7,7 @@ import { type Fleet, openFleet, type SandboxRecord } from "../../fleet/index.ts"
 import { AGENT_PORT } from "../../protocol/index.ts";
 import { type ControlLifecycle, createControl } from "../control.ts";
 import type { Gone, Limits } from "../core.ts";
-import type { Admission, Control, CreateSandboxRequest, SandboxView, Team } from "../types.ts";
+import type { Admission, Control, CreateSandboxRequest, PauseRequest, SandboxView, Team } from "../types.ts";
 import { FakeHost, FakeNode, facts } from "./fake-node.ts";
 import { Faults, faultyFleet } from "./faults.ts";
 import { ManualClock } from "./manual-clock.ts";
@@ -42,7 +42,11 @@ export class World {
 
 	static async open(limits: Partial<Limits> = {}): Promise<World> {
 		const world = new World(await mkdtemp(join(tmpdir(), "offshoot-control-")), limits);
-		world.host.artifacts.set(BASE_ARTIFACT, { facts: facts(BASE_ARTIFACT, { envs: { FROM: "template" } }), memory: [] });
+		world.host.artifacts.set(BASE_ARTIFACT, {
+			facts: facts(BASE_ARTIFACT, { envs: { FROM: "template" } }),
+			memory: [],
+			files: [],
+		});
 		await world.start();
 		return world;
 	}
@@ -111,12 +115,12 @@ export class World {
 		return this.control.getSandbox(this.team, id);
 	}
 
-	pause(id: string): Promise<void> {
-		return this.control.pauseSandbox(this.team, id, signal);
+	pause(id: string, change: Partial<PauseRequest> = {}): Promise<void> {
+		return this.control.pauseSandbox(this.team, id, { memory: true, requireHealthyGuest: false, ...change }, signal);
 	}
 
-	connect(id: string, timeout = 300): Promise<{ sandbox: SandboxView; resumed: boolean }> {
-		return this.control.connectSandbox(this.team, id, timeout, signal);
+	connect(id: string, timeout = 300, memory = true): Promise<{ sandbox: SandboxView; resumed: boolean }> {
+		return this.control.connectSandbox(this.team, id, { timeout, memory }, signal);
 	}
 
 	kill(id: string): Promise<void> {
@@ -124,7 +128,7 @@ export class World {
 	}
 
 	snapshot(id: string, name?: string) {
-		return this.control.createSnapshot(this.team, id, { name, inheritEnv: true }, signal);
+		return this.control.createSnapshot(this.team, id, { name, memory: true, inheritEnv: true }, signal);
 	}
 
 	fork(id: string, count: number, timeout = 300) {
@@ -158,10 +162,19 @@ export class World {
 
 	/** What the guest remembers, of a running or a paused sandbox. */
 	async memory(id: string): Promise<readonly string[]> {
+		return (await this.#holder(id)).memory;
+	}
+
+	/** What the guest has on its disk. */
+	async files(id: string): Promise<readonly string[]> {
+		return (await this.#holder(id)).files;
+	}
+
+	async #holder(id: string) {
 		const row = await this.row(id);
 		const holder = row.pauseArtifactId ? this.host.artifacts.get(row.pauseArtifactId) : this.host.container(asKey(row));
 		if (!holder) throw new Error(`sandbox ${id} is ${row.state} but the host has nothing of it`);
-		return holder.memory;
+		return holder;
 	}
 
 	async memoryOf(ids: readonly string[]): Promise<readonly (readonly string[])[]> {
@@ -201,6 +214,7 @@ const REQUEST: CreateSandboxRequest = {
 	templateRef: "base",
 	timeout: 300,
 	autoPause: false,
+	autoPauseMemory: true,
 	autoResume: false,
 	secure: true,
 	allowInternetAccess: undefined,
