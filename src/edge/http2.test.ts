@@ -2,6 +2,7 @@ import { once } from "node:events";
 import { type ClientHttp2Session, type ClientHttp2Stream, connect, type OutgoingHttpHeaders } from "node:http2";
 import { get } from "node:https";
 import { text } from "node:stream/consumers";
+import { connect as connectTls } from "node:tls";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { WebSocket, WebSocketServer } from "ws";
 import { CONTROL_PORT } from "../protocol/index.ts";
@@ -199,6 +200,19 @@ describe("the control port", () => {
 		const { outcome } = send({ ":method": "CONNECT", ":authority": "49982-iabc.sbx.test:49982" });
 		expect((await outcome).headers[":status"]).toBe(405);
 	});
+});
+
+test.each([
+	["49983-iabc.sbx.test", "h2"],
+	["api.sbx.test", "h2"],
+	["49999-iabc.sbx.test", "http/1.1"],
+])("clients of %s that can do both get %s", async (servername, protocol) => {
+	const { port, hostname: address } = new URL(edge.tlsUrl);
+	const ALPNProtocols = ["h2", "http/1.1"];
+	const socket = connectTls({ host: address, port: Number(port), servername, ALPNProtocols, rejectUnauthorized: false });
+	await once(socket, "secureConnect");
+	expect(socket.alpnProtocol).toBe(protocol);
+	socket.destroy();
 });
 
 describe("HTTP/1.1 on the encrypted listener", () => {

@@ -5,6 +5,7 @@
 import type { Server as HttpServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { createServer } from "node:tls";
+import { INTERPRETER_PORT } from "../protocol/index.ts";
 import type { Http2Door } from "./http2.ts";
 
 export interface TlsOptions {
@@ -24,10 +25,26 @@ export interface TlsListener {
 
 const HANDSHAKE_TIMEOUT_MS = 20_000;
 
+interface Offer {
+	/** False when the client connects to an address; Node's types promise a string. */
+	readonly servername: string | false;
+	readonly protocols: readonly string[];
+}
+
+/**
+ * Clients of the code interpreter recognise the end of their sandbox in HTTP/1.1 only: from the reset of an HTTP/2
+ * stream they make an error that says nothing.
+ */
+function preferred(servername: string | false): readonly string[] {
+	const interpreter = servername !== false && servername.startsWith(`${INTERPRETER_PORT}-`);
+	return interpreter ? ["http/1.1", "h2"] : ["h2", "http/1.1"];
+}
+
 /** Listens. @throws the listen error, or OpenSSL's about certificate and key */
 export async function openTls(bind: string, options: TlsOptions, http1: HttpServer, http2: Http2Door): Promise<TlsListener> {
 	const { cert, key, port } = options;
-	const server = createServer({ cert, key, ALPNProtocols: ["h2", "http/1.1"], handshakeTimeout: HANDSHAKE_TIMEOUT_MS });
+	const ALPNCallback = ({ servername, protocols }: Offer) => preferred(servername).find((name) => protocols.includes(name));
+	const server = createServer({ cert, key, ALPNCallback, handshakeTimeout: HANDSHAKE_TIMEOUT_MS });
 	server.on("secureConnection", (socket) => {
 		if (socket.alpnProtocol === "h2") http2.serve(socket);
 		else http1.emit("connection", socket);
