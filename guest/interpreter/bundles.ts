@@ -5,11 +5,13 @@ import type { BuildOptions, Plugin } from "esbuild";
 
 const SOURCE = join(import.meta.dirname, "src");
 
+// Not named after Node: `pkill -f node` in a sandbox means the user's programs.
+const KERNEL = "javascript.js";
 /** Loaded on demand, so it is a file of its own. */
-const SYNTAX = "node-kernel-syntax.js";
+const SYNTAX = "javascript-syntax.js";
 
 /**
- * Options for the files `main.js`, `node-kernel.js` and its part `node-kernel-syntax.js` in `directory`. The older module
+ * Options for the files `main.js`, `javascript.js` and its part `javascript-syntax.js` in `directory`. The older module
  * format is deliberate: importing Node's own modules the newer way loads all their parts, 5 MB more in every snapshot.
  */
 export function interpreterBundles(directory: string): BuildOptions[] {
@@ -19,7 +21,7 @@ export function interpreterBundles(directory: string): BuildOptions[] {
 		{
 			...common,
 			entryPoints: [join(SOURCE, "node-kernel/main.ts")],
-			outfile: join(directory, "node-kernel.js"),
+			outfile: join(directory, KERNEL),
 			plugins: [keepSyntaxApart],
 		},
 		{ ...common, entryPoints: [join(SOURCE, "node-kernel/syntax.ts")], outfile: join(directory, SYNTAX) },

@@ -2,6 +2,7 @@
 import { copyFile, cp, mkdir, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type BuildOptions, build } from "esbuild";
+import { interpreterBundles } from "../../interpreter/bundles.ts";
 import { findAddon, loadAddonBeside } from "./zeromq.ts";
 
 const GUEST = join(import.meta.dirname, "../..");
@@ -16,9 +17,6 @@ const COMMON: BuildOptions = {
 	logLevel: "silent",
 };
 
-/** Packages in the older module format call `require`, which modules lack. */
-const REQUIRE = `import { createRequire as offshootCreateRequire } from "node:module";const require = offshootCreateRequire(import.meta.url);`;
-
 export async function bundleAgent(directory: string): Promise<void> {
 	await mkdir(directory, { recursive: true });
 	const entryPoints = [join(GUEST, "agent/src/main.ts")];
@@ -29,22 +27,15 @@ export async function bundleAgent(directory: string): Promise<void> {
 /** The interpreter with its JavaScript and Python kernels. */
 export async function bundleInterpreter(directory: string): Promise<void> {
 	await mkdir(directory, { recursive: true });
-	const module = { ...COMMON, format: "esm", banner: { js: REQUIRE } } as const;
-	const source = join(GUEST, "interpreter/src");
-	await build({
-		...module,
-		entryPoints: [join(source, "main.ts")],
-		outfile: join(directory, "main.js"),
-		plugins: [loadAddonBeside],
-	});
-	// Not under its own name: `pkill -f node` in a sandbox means the user's programs.
-	await build({ ...module, entryPoints: [join(source, "node-kernel/main.ts")], outfile: join(directory, "javascript.js") });
+	for (const options of interpreterBundles(directory)) {
+		await build({ ...COMMON, ...options, plugins: [...(options.plugins ?? []), loadAddonBeside] });
+	}
 	await copyFile(await findAddon(), join(directory, "zeromq.node"));
 	await cp(join(GUEST, "interpreter/python"), join(directory, "python"), {
 		recursive: true,
 		filter: (path) => !path.endsWith("__pycache__") && !path.endsWith(".pyc"),
 	});
-	await writeFile(join(directory, "package.json"), `${JSON.stringify({ type: "module" })}\n`);
+	await writeFile(join(directory, "package.json"), `${JSON.stringify({ type: "commonjs" })}\n`);
 }
 
 export async function exists(path: string): Promise<boolean> {

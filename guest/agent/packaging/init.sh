@@ -35,7 +35,7 @@ agent() {
 
 interpreter() {
 	OFFSHOOT_NODE_COMMAND="[\"$home/bin/offshoot-kernel\",\"--inhibit-cache\",\"--library-path\",\"$home/lib\",\"$home/bin/runtime\",\"--title=offshoot-kernel\",\"--require\",\"$home/lib/title.js\"]" \
-		OFFSHOOT_NODE_KERNEL=$home/interpreter/javascript.js MALLOC_ARENA_MAX=1 \
+		MALLOC_ARENA_MAX=1 \
 		$home/bin/offshoot-interp $runtime --title=offshoot-interp $flags $home/interpreter/main.js
 }
 
