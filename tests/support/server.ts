@@ -48,14 +48,25 @@ const execute = promisify(execFile);
 const MAIN = join(import.meta.dirname, "../../src/cli/main.ts");
 const START_TIMEOUT_MS = 900_000;
 
-/** @param options.dataDir an existing directory, which stays when the server is destroyed; a temporary one unless given */
-export async function startTestServer(options: { readonly dataDir?: string } = {}): Promise<TestServer> {
+/**
+ * @param options.dataDir an existing directory, which stays when the server is destroyed; a temporary one unless given
+ * @param options.env further settings
+ * @param options.enter program with arguments that runs others in surroundings of the test, such as a namespace
+ */
+export async function startTestServer(
+	options: {
+		readonly dataDir?: string;
+		readonly env?: Readonly<Record<string, string>>;
+		readonly enter?: readonly string[];
+	} = {},
+): Promise<TestServer> {
 	const dataDir = options.dataDir ?? (await mkdtemp(join(tmpdir(), "offshoot-test-")));
 	const port = await freePort();
 	let main = MAIN;
-	let childEnv: NodeJS.ProcessEnv = { ...process.env, OFFSHOOT_DATA_DIR: dataDir, OFFSHOOT_PORT: String(port) };
+	let childEnv: NodeJS.ProcessEnv = { ...process.env, ...options.env, OFFSHOOT_DATA_DIR: dataDir, OFFSHOOT_PORT: String(port) };
+	const [program = "", ...programArgs] = [...(options.enter ?? []), process.execPath];
 	const cli = (...args: string[]) =>
-		execute(process.execPath, [main, ...args], { env: childEnv, timeout: START_TIMEOUT_MS, maxBuffer: 1 << 26 });
+		execute(program, [...programArgs, main, ...args], { env: childEnv, timeout: START_TIMEOUT_MS, maxBuffer: 1 << 26 });
 
 	const destroy = async () => {
 		await cli("down");
@@ -101,7 +112,7 @@ export function parseExports(text: string): Record<string, string> {
 	return found;
 }
 
-async function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
 	const server = createServer();
 	const { promise, resolve } = Promise.withResolvers<void>();
 	server.listen(0, "127.0.0.1", resolve);
