@@ -14,6 +14,8 @@ export interface AgentClient {
 	awaitAgent(address: string, signal: AbortSignal): Promise<void>;
 	/** Resolves when the code interpreter reports that its default contexts are up. */
 	awaitInterpreter(address: string, signal: AbortSignal): Promise<void>;
+	/** Lets the agent give back memory that it does not need: what it holds is in every image. */
+	compact(address: string, signal: AbortSignal): Promise<void>;
 	/** True when the agent answers its health check, which one that is being started again does within seconds. */
 	becomesHealthy(address: string, signal: AbortSignal): Promise<boolean>;
 	/** Body of the agent's answer about what the sandbox uses. */
@@ -50,6 +52,10 @@ export const agentClient: AgentClient = {
 			if (answer.status === 200) return;
 			await sleep(POLL_MS, undefined, { signal });
 		}
+	},
+
+	async compact(address, signal) {
+		await callWhenUp({ address, port: CONTROL_PORT, method: "POST", path: "/compact" }, signal);
 	},
 
 	async becomesHealthy(address, signal) {

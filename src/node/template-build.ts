@@ -104,6 +104,7 @@ async function bootUntilReady(
 	};
 	await agentClient.init(slot.address, init, record.controlKey, limit);
 	if (source.interpreter) await agentClient.awaitInterpreter(slot.address, limit);
+	await agentClient.compact(slot.address, limit);
 	return { ...record, phase: "ready", pid: state.pid, controlKey: next.privateKey };
 }
 
