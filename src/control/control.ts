@@ -96,7 +96,7 @@ export async function createControl(options: ControlOptions): Promise<Control & 
 		operations: new Operations(lifetime.signal, ({ exit }) => {
 			if (exit) chores.inBackground(handleExit(core, exit));
 		}),
-		quota: new Quota(ledger, limits.maxConcurrent),
+		quota: new Quota(ledger, limits.maxConcurrent, node),
 		lifetime: lifetime.signal,
 		announceGone: (gone) => {
 			for (const listener of listeners) notify(log, listener, gone);

@@ -1,30 +1,49 @@
-/** How many sandboxes a team may run at a time. A place is taken before the row exists, so a burst can't overshoot. */
+/**
+ * Whether there is room for another running sandbox: in the team's number, taken before the row exists, so that a burst
+ * can't overshoot; and on the node, whose last memory and disk space are not given away. What does not fit is refused
+ * before anything was begun.
+ */
+import type { NodeClient } from "../node/index.ts";
 import { OffshootError } from "../protocol/index.ts";
 import type { Ledger } from "./ledger.ts";
+
+/** A start takes its memory little by little: with less than this left, those that run would suffer for the next one. */
+const MEMORY_RESERVE_BYTES = 512 * 1024 * 1024;
+const DISK_RESERVE_BYTES = 256 * 1024 * 1024;
+const RETRY_SECONDS = 5;
 
 export class Quota {
 	readonly #ledger: Ledger;
 	readonly #maxConcurrent: number;
+	readonly #node: Pick<NodeClient, "capacity">;
 	readonly #reserved = new Map<string, number>();
 
-	constructor(ledger: Ledger, maxConcurrent: number) {
+	constructor(ledger: Ledger, maxConcurrent: number, node: Pick<NodeClient, "capacity">) {
 		this.#ledger = ledger;
 		this.#maxConcurrent = maxConcurrent;
+		this.#node = node;
 	}
 
 	/**
 	 * Holds a place for the team while `work` brings a sandbox into the ledger in a state that counts.
-	 * @throws OffshootError too_many
+	 * @throws OffshootError too_many, busy when the node has no room
 	 */
 	async within<T>(teamId: string, work: () => Promise<T>): Promise<T> {
 		const reserved = this.#reserved.get(teamId) ?? 0;
 		if (this.#active(teamId) + reserved >= this.#maxConcurrent) throw this.#exceeded();
 		this.#reserved.set(teamId, reserved + 1);
 		try {
+			await this.#assertRoom();
 			return await work();
 		} finally {
 			this.#reserved.set(teamId, (this.#reserved.get(teamId) ?? 1) - 1);
 		}
+	}
+
+	async #assertRoom(): Promise<void> {
+		const { memoryFreeBytes, diskFreeBytes } = await this.#node.capacity();
+		if (memoryFreeBytes < MEMORY_RESERVE_BYTES) throw noRoom("memory", memoryFreeBytes, MEMORY_RESERVE_BYTES);
+		if (diskFreeBytes < DISK_RESERVE_BYTES) throw noRoom("disk space", diskFreeBytes, DISK_RESERVE_BYTES);
 	}
 
 	#active(teamId: string): number {
@@ -39,7 +58,16 @@ export class Quota {
 		return new OffshootError(
 			"too_many",
 			`Sandbox limit reached: ${this.#maxConcurrent} sandboxes of this team run already; kill or pause one first`,
-			{ errorCode: "sandbox_concurrency_limit" },
+			{ errorCode: "sandbox_concurrency_limit", shouldRetry: false },
 		);
 	}
+}
+
+function noRoom(what: string, free: number, reserve: number): OffshootError {
+	const mb = (bytes: number) => `${Math.floor(bytes / (1024 * 1024))} MB`;
+	return new OffshootError(
+		"busy",
+		`The node has no room for another sandbox: ${mb(free)} of ${what} are free and ${mb(reserve)} must stay so; kill or pause sandboxes, delete snapshots, or try again later`,
+		{ errorCode: "sandbox_capacity_unavailable", retryAfterSeconds: RETRY_SECONDS, shouldRetry: true },
+	);
 }

@@ -18,6 +18,7 @@ import type {
 	CaptureOrder,
 	FreezeOrder,
 	GuestMetrics,
+	NodeCapacity,
 	NodeClient,
 	NodeSandbox,
 	OrderKey,
@@ -250,6 +251,10 @@ export class LocalNode implements NodeClient {
 	): Promise<GuestMetrics> {
 		const { slot, resources } = this.#ready(of);
 		return readGuestMetrics(await agentClient.metrics(slot.address, accessToken, signal), resources);
+	}
+
+	async capacity(): Promise<NodeCapacity> {
+		return { memoryFreeBytes: process.availableMemory(), diskFreeBytes: await this.#options.store.freeBytes() };
 	}
 
 	onOutput(listener: (output: SandboxOutput) => void): () => void {

@@ -89,6 +89,13 @@ export interface SandboxOutput {
 	readonly lines: readonly string[];
 }
 
+/** Bytes that are free on the host. */
+export interface NodeCapacity {
+	readonly memoryFreeBytes: number;
+	/** Where artifacts and the writable layers of sandboxes live. */
+	readonly diskFreeBytes: number;
+}
+
 /** What a sandbox uses, as its own kernel tells it. */
 export interface GuestMetrics {
 	readonly cpuCount: number;
@@ -131,6 +138,8 @@ export interface NodeClient {
 		accessToken: string | undefined,
 		signal: AbortSignal,
 	): Promise<GuestMetrics>;
+	/** What the host has left. */
+	capacity(): Promise<NodeCapacity>;
 	onOutput(listener: (output: SandboxOutput) => void): () => void;
 	/** Sandboxes that ended by themselves (crash, out of memory, killed from outside). */
 	onExit(listener: (exit: SandboxExit) => void): () => void;

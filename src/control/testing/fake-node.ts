@@ -5,6 +5,7 @@ import type {
 	CaptureOrder,
 	FreezeOrder,
 	GuestMetrics,
+	NodeCapacity,
 	NodeClient,
 	NodeSandbox,
 	OrderKey,
@@ -43,6 +44,7 @@ interface FakeArtifact {
 export class FakeHost {
 	readonly containers = new Map<string, FakeContainer>();
 	readonly artifacts = new Map<string, FakeArtifact>();
+	capacity: NodeCapacity = { memoryFreeBytes: 8 * 2 ** 30, diskFreeBytes: 8 * 2 ** 30 };
 	#addresses = 0;
 
 	nextAddress(): string {
@@ -180,6 +182,10 @@ export class FakeNode implements NodeClient {
 		if (!container || container.accessToken !== accessToken) throw new Error("no such container, or not its token");
 		const { memory } = container;
 		return { cpuCount: 2, cpuUsedPct: 1, memTotal: 512, memUsed: memory.length, memCache: 0, diskUsed: 1, diskTotal: 1024 };
+	}
+
+	async capacity(): Promise<NodeCapacity> {
+		return this.#host.capacity;
 	}
 
 	onOutput(listener: (output: SandboxOutput) => void): () => void {

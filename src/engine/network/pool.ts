@@ -123,6 +123,7 @@ class HostSlotPool implements SlotPool {
 				throw new OffshootError(
 					"busy",
 					`all ${this.#max} network slots of this node are in use; end a sandbox or raise the limit`,
+					{ errorCode: "sandbox_capacity_unavailable", retryAfterSeconds: 5, shouldRetry: true },
 				);
 			}
 			await Promise.race(this.#busy.values());

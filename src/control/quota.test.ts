@@ -1,0 +1,40 @@
+import { expect, it } from "vitest";
+import { World } from "./testing/world.ts";
+
+const MB = 1024 * 1024;
+const noRoom = (what: RegExp) => ({
+	code: "busy",
+	message: expect.stringMatching(what),
+	details: { errorCode: "sandbox_capacity_unavailable", retryAfterSeconds: 5, shouldRetry: true },
+});
+
+it("refuses one sandbox too many, also in a burst, and names the limit", async () => {
+	await using world = await World.open({ maxConcurrent: 3 });
+	const results = await Promise.allSettled(Array.from({ length: 8 }, () => world.create()));
+	expect(results.filter((result) => result.status === "fulfilled")).toHaveLength(3);
+	for (const result of results) {
+		if (result.status === "rejected") {
+			expect(result.reason).toMatchObject({ code: "too_many", message: expect.stringContaining("3 sandboxes") });
+			expect(result.reason.details).toEqual({ errorCode: "sandbox_concurrency_limit", shouldRetry: false });
+		}
+	}
+	await world.checkInvariants();
+});
+
+it("refuses to start what the node has no room for, before anything was begun", async () => {
+	await using world = await World.open();
+	const running = await world.create();
+	const paused = await world.create();
+	await world.pause(paused.sandboxId);
+	world.host.capacity = { memoryFreeBytes: 300 * MB, diskFreeBytes: 8_000 * MB };
+	await expect(world.create()).rejects.toMatchObject(noRoom(/300 MB of memory are free and 512 MB/));
+	await expect(world.connect(paused.sandboxId)).rejects.toMatchObject(noRoom(/memory/));
+	expect(await world.fork(running.sandboxId, 2)).toMatchObject([{ error: { code: 503 } }, { error: { code: 503 } }]);
+	world.host.capacity = { memoryFreeBytes: 8_000 * MB, diskFreeBytes: 100 * MB };
+	await expect(world.create()).rejects.toMatchObject(noRoom(/100 MB of disk space are free and 256 MB/));
+	expect(await world.get(paused.sandboxId)).toMatchObject({ state: "paused" });
+	await world.checkInvariants();
+	world.host.capacity = { memoryFreeBytes: 8_000 * MB, diskFreeBytes: 8_000 * MB };
+	await world.connect(paused.sandboxId);
+	await world.checkInvariants();
+});
