@@ -1,0 +1,115 @@
+import { Sandbox, type SandboxOpts } from "e2b";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { killAtEnd } from "../support/sandboxes.ts";
+import { startTestServer, type TestServer } from "../support/server.ts";
+import { Internet, nameOf, OTHER_SITE, SITE } from "./internet.ts";
+
+let internet: Internet;
+let server: TestServer;
+
+beforeAll(async () => {
+	internet = await Internet.open();
+	server = await startTestServer({ enter: internet.enter });
+});
+
+afterAll(async () => {
+	await server?.destroy();
+	await internet?.[Symbol.asyncDispose]();
+});
+
+const ALL = "0.0.0.0/0";
+const NAME = nameOf(SITE);
+const STRANGER = nameOf(SITE, "example.org");
+
+async function newSandbox(options: SandboxOpts = {}): Promise<Sandbox> {
+	const sandbox = killAtEnd(await Sandbox.create("base", { ...server.sdk, ...options }));
+	await sandbox.files.write("/tmp/ca.pem", internet.certificate);
+	return sandbox;
+}
+
+/** What curl in the sandbox got, or its exit code: 28 is a timeout, everything else was told at once. */
+async function curl(sandbox: Sandbox, url: string): Promise<string> {
+	const command = `curl -s --cacert /tmp/ca.pem --connect-timeout 3 --max-time 5 ${url} || echo failed $?`;
+	return (await sandbox.commands.run(command)).stdout.trim();
+}
+
+/** Refused or reset, by the stage that was reached. */
+const REFUSED = expect.stringMatching(/^failed (7|35|56)$/);
+
+describe("addresses", () => {
+	test("are reached by default; without internet access they are refused at once", async () => {
+		const [open, closed] = await Promise.all([newSandbox(), newSandbox({ allowInternetAccess: false })]);
+		expect(await curl(open, `http://${SITE}/`)).toContain(`at ${SITE}`);
+		expect(await curl(open, `https://${NAME}/`)).toContain(`at ${SITE}`);
+		expect(await curl(closed, `http://${SITE}/`)).toBe("failed 7");
+		expect((await closed.getInfo()).allowInternetAccess).toBe(false);
+	});
+
+	test("are denied and allowed by lists, allow before deny, and by updates from the moment they return", async () => {
+		const sandbox = await newSandbox({ network: { denyOut: [ALL], allowOut: ["203.0.113.10/31"] } });
+		expect(await curl(sandbox, `http://${SITE}/`)).toContain(`at ${SITE}`);
+		await sandbox.updateNetwork({ denyOut: [SITE] });
+		expect(await curl(sandbox, `http://${SITE}/`)).toBe("failed 7");
+		expect(await curl(sandbox, `http://${OTHER_SITE}/`)).toContain(`at ${OTHER_SITE}`);
+		expect((await sandbox.getInfo()).network).toEqual({ denyOut: [SITE] });
+		await sandbox.updateNetwork({ allowInternetAccess: false });
+		expect(await curl(sandbox, `http://${OTHER_SITE}/`)).toBe("failed 7");
+		await sandbox.updateNetwork({});
+		expect(await curl(sandbox, `http://${SITE}/`)).toContain(`at ${SITE}`);
+	});
+});
+
+describe("domains", () => {
+	const network = { denyOut: [ALL], allowOut: ["*.example.com"] };
+
+	test("are reached by HTTP and HTTPS; others, bare addresses and inward names are refused", async () => {
+		const sandbox = await newSandbox({ network });
+		expect(await curl(sandbox, `http://${NAME}/`)).toContain(`${NAME} at ${SITE}`);
+		expect(await curl(sandbox, `https://${NAME}/`)).toContain(`${NAME} at ${SITE}`);
+		const closed = [`http://${STRANGER}/`, `https://${STRANGER}/`, `http://${SITE}/`, `https://${SITE}/`, `http://${NAME}:8080/`];
+		const inward = ["127.0.0.1", "169.254.169.254", "10.255.255.53", "203.0.113.1"].map(
+			(address) => `http://${nameOf(address)}/`,
+		);
+		for (const url of [...closed, ...inward]) expect([url, await curl(sandbox, url)]).toEqual([url, REFUSED]);
+	});
+
+	test("hold in forks, after a pause, and for a server that was killed and started again", async () => {
+		const sandbox = await newSandbox({ network, timeoutMs: 600_000 });
+		const check = async (checked: Sandbox) => {
+			expect(await curl(checked, `https://${NAME}/`)).toContain(`${NAME} at ${SITE}`);
+			expect(await curl(checked, `https://${STRANGER}/`)).toEqual(REFUSED);
+		};
+		const [fork] = await sandbox.fork();
+		if (fork === undefined || fork instanceof Error) throw fork ?? new Error("no fork");
+		await check(killAtEnd(fork));
+		await sandbox.pause();
+		await sandbox.connect();
+		await check(sandbox);
+		await server.killHard();
+		await server.start();
+		await check(sandbox);
+	});
+});
+
+test("a SOCKS proxy carries what leaves the sandbox; its password is never shown", async () => {
+	const egressProxy = { address: `${nameOf(SITE)}:1080`, username: "alice", password: "secret" };
+	const sandbox = await newSandbox({ network: { egressProxy } });
+	expect(await curl(sandbox, `http://${SITE}/`)).toBe(`${SITE} at ${SITE} for ${OTHER_SITE}`);
+	expect((await sandbox.getInfo()).network).toEqual({ egressProxy: { address: egressProxy.address, username: "alice" } });
+	await sandbox.updateNetwork({ egressProxy: { address: "127.0.0.1:1080" } });
+	expect(await curl(sandbox, `http://${SITE}/`)).toEqual(expect.stringMatching(/^failed (52|56)$/));
+	await sandbox.updateNetwork({});
+	expect(await curl(sandbox, `http://${SITE}/`)).not.toContain(OTHER_SITE);
+});
+
+test("an update that is refused changes nothing", async () => {
+	const sandbox = await newSandbox({ network: { denyOut: [SITE] } });
+	await expect(sandbox.updateNetwork({ allowOut: ["example.com"] })).rejects.toThrow(/0\.0\.0\.0\/0/);
+	await expect(sandbox.updateNetwork({ denyOut: ["example.com"] })).rejects.toThrow(/denyOut/);
+	await expect(sandbox.updateNetwork({ rules: { "example.com": [{ transform: { headers: { a: "b" } } }] } })).rejects.toThrow(
+		/rules/,
+	);
+	expect(await curl(sandbox, `http://${SITE}/`)).toBe("failed 7");
+	await sandbox.pause();
+	await expect(sandbox.updateNetwork({})).rejects.toThrow(/not found/);
+});
