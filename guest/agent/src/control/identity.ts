@@ -23,8 +23,13 @@ export async function replaceFile(files: GuestFiles, path: string, content: stri
 	await rename(draft, full);
 }
 
-export async function writeGeneration(files: GuestFiles, init: AgentInit): Promise<void> {
-	await replaceFile(files, "/run/offshoot/generation", `${init.generation}\n`, 0o644);
+/** What lies in /run, which a cold start of the same sandbox begins empty. */
+export async function writeRunFiles(files: GuestFiles, init: AgentInit): Promise<void> {
+	await Promise.all([
+		replaceFile(files, "/run/offshoot/generation", `${init.generation}\n`, 0o644),
+		replaceFile(files, "/run/e2b/.E2B_SANDBOX_ID", init.sandboxId, 0o644),
+		replaceFile(files, "/run/e2b/.E2B_TEMPLATE_ID", init.templateId, 0o644),
+	]);
 }
 
 export async function writeIdentity(files: GuestFiles, init: AgentInit): Promise<void> {
@@ -34,8 +39,6 @@ export async function writeIdentity(files: GuestFiles, init: AgentInit): Promise
 		writeHosts(files, init.hostname),
 		replaceFile(files, "/etc/machine-id", machineId, 0o444),
 		writeBusMachineId(files, machineId),
-		replaceFile(files, "/run/e2b/.E2B_SANDBOX_ID", init.sandboxId, 0o644),
-		replaceFile(files, "/run/e2b/.E2B_TEMPLATE_ID", init.templateId, 0o644),
 	]);
 }
 

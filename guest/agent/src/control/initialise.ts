@@ -4,7 +4,7 @@ import { log } from "../log.ts";
 import type { Session } from "../session.ts";
 import type { Sysd } from "../sysd/sysd.ts";
 import { runHooks } from "./hooks.ts";
-import { type GuestFiles, writeGeneration, writeIdentity } from "./identity.ts";
+import { type GuestFiles, writeIdentity, writeRunFiles } from "./identity.ts";
 import { reseedInterpreter } from "./reseed.ts";
 import { installTrust } from "./trust.ts";
 
@@ -23,7 +23,7 @@ export function createInitialiser(session: Session, sysd: Sysd, files: GuestFile
 			const life = await session.begin(init);
 			await Promise.all([
 				setClock(init, sysd),
-				writeGeneration(files, init),
+				writeRunFiles(files, init),
 				init.caBundle === undefined ? undefined : installTrust(files, init.caBundle),
 				init.newIdentity ? becomeNew(init, sysd, files) : undefined,
 			]);
