@@ -10,6 +10,8 @@ export interface Answer {
 	/** JSON body, or a plain text. */
 	readonly body: Readonly<Record<string, string | number>> | string;
 	readonly retryAfterSeconds?: number;
+	/** What a person can make of it; shown in browsers only, since programs compare the body. */
+	readonly hint?: string;
 }
 
 function answer(
@@ -23,10 +25,15 @@ function answer(
 
 export const invalidTarget = (text: string): Answer => ({ status: 400, body: text });
 
-export const sandboxNotFound = (sandboxId: string): Answer => answer(502, sandboxId, "The sandbox was not found");
+export const sandboxNotFound = (sandboxId: string): Answer => ({
+	...answer(502, sandboxId, "The sandbox was not found"),
+	hint: "It was killed, reached the end of its life, or is paused.",
+});
 
-export const portClosed = (sandboxId: string, port: number): Answer =>
-	answer(502, sandboxId, "The sandbox is running but port is not open", { port });
+export const portClosed = (sandboxId: string, port: number): Answer => ({
+	...answer(502, sandboxId, "The sandbox is running but port is not open", { port }),
+	hint: "Start a server on this port, then load the page again.",
+});
 
 export const noAnswerInTime = (sandboxId: string, port: number, seconds: number): Answer =>
 	answer(504, sandboxId, `The sandbox did not answer within ${seconds} seconds`, { port });
@@ -73,8 +80,9 @@ export const internalError: Answer = { status: 500, body: { message: "internal e
 export const invalidSignature: Answer = { status: 401, body: { code: 401, message: "invalid signature" } };
 
 /** Sends an answer; the connection stays usable. What the client still uploads is read and thrown away. */
-export function sendAnswer(req: ClientRequest, res: ClientResponse, { status, body, retryAfterSeconds }: Answer): void {
-	const [type, text] = rendered(req, status, body);
+export function sendAnswer(req: ClientRequest, res: ClientResponse, answer: Answer): void {
+	const { status, retryAfterSeconds } = answer;
+	const [type, text] = rendered(req, answer);
 	res.setHeader("content-type", type);
 	res.setHeader("content-length", Buffer.byteLength(text));
 	res.setHeader("access-control-allow-origin", "*");
@@ -85,8 +93,8 @@ export function sendAnswer(req: ClientRequest, res: ClientResponse, { status, bo
 	req.resume();
 }
 
-function rendered(req: ClientRequest, status: number, body: Answer["body"]): [type: string, text: string] {
+function rendered(req: ClientRequest, { status, body, hint }: Answer): [type: string, text: string] {
 	if (typeof body === "string") return ["text/plain; charset=utf-8", body];
-	if (isBrowserNavigation(req)) return ["text/html; charset=utf-8", renderPage(status, body)];
+	if (isBrowserNavigation(req)) return ["text/html; charset=utf-8", renderPage(status, body, hint)];
 	return ["application/json; charset=utf-8", JSON.stringify(body)];
 }

@@ -10,19 +10,26 @@ export function isBrowserNavigation(req: ClientRequest): boolean {
 	return accept.includes("text/html") && !accept.includes("json") && /^(document|iframe|frame)$/.test(String(destination));
 }
 
-export function renderPage(status: number, body: Readonly<Record<string, string | number>>): string {
+const LABELS: Readonly<Record<string, string>> = { sandboxId: "Sandbox", port: "Port", connectionLimit: "Limit" };
+
+const STYLE = `:root{color-scheme:light dark}body{font:16px/1.5 system-ui,sans-serif;max-width:40rem;margin:15vh auto;padding:0 1rem}
+h1{font-size:1.6rem;line-height:1.25;margin:0 0 .5rem}p{margin:0 0 1.5rem;opacity:.75}
+dl{display:grid;grid-template-columns:max-content 1fr;gap:.25rem 1.5rem;margin:0}dt{opacity:.65}dd{margin:0;font-family:ui-monospace,monospace;overflow-wrap:anywhere}`;
+
+export function renderPage(status: number, body: Readonly<Record<string, string | number>>, hint = ""): string {
 	const rows = Object.entries(body)
 		.filter(([name]) => name !== "message" && name !== "code")
-		.map(([name, value]) => `<dt>${escapeHtml(name)}</dt><dd>${escapeHtml(String(value))}</dd>`);
+		.map(([name, value]) => `<dt>${escapeHtml(LABELS[name] ?? name)}</dt><dd>${escapeHtml(String(value))}</dd>`);
 	const message = escapeHtml(String(body.message ?? ""));
 	return `<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width">
 <title>${status}: ${message}</title>
-<style>body{font:16px/1.5 system-ui,sans-serif;max-width:36rem;margin:15vh auto;padding:0 1rem}dt{color:#777}dd{margin:0 0 .5rem;font-family:monospace}</style>
+<style>${STYLE}</style>
 <h1>${message}</h1>
-<dl>${rows.join("")}</dl>
+<p>${escapeHtml(hint)}</p>
+<dl>${rows.join("")}<dt>Status</dt><dd>${status}</dd></dl>
 </html>
 `;
 }
