@@ -66,13 +66,20 @@ export async function restorePolicies(core: Core, signal: AbortSignal): Promise<
 	const work = async () => {
 		for (let next = waiting.pop(); next !== undefined && !signal.aborted; next = waiting.pop()) {
 			const { id, incarnation } = next;
-			await core.chores.attempt(`set the network of sandbox ${id}`, async (attempt) => {
-				const record = core.ledger.get(id);
-				if (record?.state !== "running" || record.incarnation !== incarnation) return;
-				const key = orderKey(record, { id: randomUUID() });
-				await core.node.setEgress(key, toEgress(record.network, record.allowInternetAccess), attempt);
-			});
+			await core.chores.attempt(`set the network of sandbox ${id}`, (attempt) => restore(core, id, incarnation, attempt));
 		}
 	};
 	await Promise.all(Array.from({ length: AT_ONCE }, work));
+}
+
+async function restore(core: Core, sandboxId: string, incarnation: number, signal: AbortSignal): Promise<void> {
+	for (let set: SandboxRecord | undefined; ; ) {
+		const record = core.ledger.get(sandboxId);
+		if (record?.state !== "running" || record.incarnation !== incarnation) return;
+		// A later try may meet an update, and must not undo it.
+		if (set?.network === record.network && set?.allowInternetAccess === record.allowInternetAccess && set) return;
+		const key = orderKey(record, { id: randomUUID() });
+		await core.node.setEgress(key, toEgress(record.network, record.allowInternetAccess), signal);
+		set = record;
+	}
 }

@@ -188,7 +188,9 @@ describe("the proxy's process", () => {
 		const [pid] = (await proxies()).filter((found) => !before.includes(found));
 		await lab.sh(`kill -9 ${pid}`);
 		expect(await stream.say("GET")).toBe("closed");
-		await expect.poll(() => lab.fetch("http://example.com/", WORLD.public, netns)).toContain("example.com at");
+		await expect
+			.poll(() => lab.fetch("http://example.com/", WORLD.public, netns), { timeout: 30_000 })
+			.toContain("example.com at");
 		expect(await lab.fetch("http://example.org/", WORLD.public, netns)).toEqual(RESET);
 		await own.destroy();
 	});
@@ -202,7 +204,7 @@ describe("the proxy's process", () => {
 		expect(await stream.say("GET")).toContain("example.com");
 		await crashed.kill();
 		expect(await stream.say("GET")).toBe("closed");
-		await expect.poll(() => lab.fetch("http://example.com/", WORLD.public, netns)).toEqual(RESET);
+		await expect.poll(() => lab.fetch("http://example.com/", WORLD.public, netns), { timeout: 30_000 }).toEqual(RESET);
 		expect(await lab.fetch("http://example.org/", WORLD.otherPublic, netns)).toContain("example.org at");
 
 		const next = await lab.pool({ instanceId: "eeeeee" });

@@ -20,6 +20,8 @@ const UPSTREAM_PATIENCE_MS = 1500;
 const QUERY_TIMEOUT_MS = 6000;
 const TCP_IDLE_MS = 10_000;
 const DNS_PORT = 53;
+/** Ports tried until one is free for both protocols. */
+const MAX_ATTEMPTS = 5;
 const HEADER_BYTES = 12;
 
 export class DnsForwarder {
@@ -38,24 +40,33 @@ export class DnsForwarder {
 		this.#tcp.maxConnections = MAX_CONNECTIONS;
 	}
 
-	/** Listens at `address`, which must be on this host already, on free ports. Queries come from `addressRange` only. */
+	/**
+	 * Listens at `address`, which must be on this host already, on a free port, the same for UDP and TCP: the egress proxy's
+	 * resolver knows one only. Queries come from `addressRange` only.
+	 */
 	static async start(address: string, addressRange: string, signal: AbortSignal): Promise<[DnsForwarder, DnsListener]> {
-		const forwarder = new DnsForwarder(addressRange);
-		try {
-			forwarder.#udp.bind(0, address);
-			await once(forwarder.#udp, "listening", { signal });
-			forwarder.#tcp.listen(0, address);
-			await once(forwarder.#tcp, "listening", { signal });
-		} catch (error) {
-			forwarder.close();
-			throw error;
+		for (let attempt = 1; ; attempt++) {
+			const forwarder = new DnsForwarder(addressRange);
+			try {
+				return [forwarder, await forwarder.#listen(address, signal)];
+			} catch (error) {
+				forwarder.close();
+				const taken = error instanceof Error && "code" in error && error.code === "EADDRINUSE";
+				if (!taken || attempt === MAX_ATTEMPTS) throw error;
+			}
 		}
+	}
+
+	async #listen(address: string, signal: AbortSignal): Promise<DnsListener> {
+		this.#udp.bind(0, address);
+		await once(this.#udp, "listening", { signal });
+		const { port } = this.#udp.address();
+		this.#tcp.listen(port, address);
+		await once(this.#tcp, "listening", { signal });
 		// After a good start only a passing fault of the host remains (no memory for a datagram): the next query may work.
-		forwarder.#udp.on("error", () => {});
-		forwarder.#tcp.on("error", () => {});
-		const tcp = forwarder.#tcp.address();
-		if (tcp === null || typeof tcp === "string") throw new Error("DNS listener has no TCP port");
-		return [forwarder, { address, udpPort: forwarder.#udp.address().port, tcpPort: tcp.port }];
+		this.#udp.on("error", () => {});
+		this.#tcp.on("error", () => {});
+		return { address, port };
 	}
 
 	close(): void {

@@ -57,13 +57,13 @@ function newProxy(
 	block: AddressBlock,
 	{ dnsListener }: Instance,
 ): ProxyProcess {
-	const { address, udpPort } = dnsListener;
+	const { address, port } = dnsListener;
 	const uid = proxyUidOf(block.cidr);
 	return new ProxyProcess({
 		proxy: {
 			address,
 			uid,
-			dnsServer: `${address}:${udpPort}`,
+			dnsServer: `${address}:${port}`,
 			closedCidrs: [...CLOSED_CIDRS, block.cidr],
 			operatorAllowCidrs,
 		},

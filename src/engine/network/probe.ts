@@ -114,7 +114,7 @@ function probeRules(): string {
 	const names = PROBE;
 	const addressRange = "198.18.0.0/22";
 	const block = new AddressBlock(addressRange);
-	const dns = { address: block.dns, udpPort: 53, tcpPort: 53 };
+	const dns = { address: block.dns, port: 53 };
 	return [
 		baseRules({ names, addressRange, operatorAllowCidrs: [], dns, proxyUid: proxyUidOf(addressRange) }),
 		slotRules({ names, index: 0, address: block.slot(0), generation: 1 }),

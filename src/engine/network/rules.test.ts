@@ -38,7 +38,7 @@ test("denying everything is the same as no internet", () => {
 });
 
 test("only the operator's single addresses open the host", () => {
-	const dns = { address: "198.18.0.1", udpPort: 1, tcpPort: 2 };
+	const dns = { address: "198.18.0.1", port: 1 };
 	const text = baseRules({
 		names,
 		addressRange: "198.18.0.0/22",

@@ -22,8 +22,8 @@ const MAX_CONNECTIONS = 4096;
 
 export interface DnsListener {
 	readonly address: string;
-	readonly udpPort: number;
-	readonly tcpPort: number;
+	/** For UDP and TCP. */
+	readonly port: number;
 }
 
 export interface BaseRules {
@@ -96,7 +96,7 @@ function ipChains({ names, addressRange, operatorAllowCidrs, dns, proxyUid }: Ba
 	const closed = `ip daddr { ${CLOSED_CIDRS.join(", ")} }${exceptFor(operator)}`;
 	// A wide range opened by the operator opens the network behind the host, not the host itself: that takes its exact address.
 	const hosts = operator.filter((cidr) => !cidr.includes("/"));
-	const dnsListener = `ip daddr ${dns.address} meta l4proto { tcp, udp } th dport { ${dns.udpPort}, ${dns.tcpPort} }`;
+	const dnsListener = `ip daddr ${dns.address} meta l4proto { tcp, udp } th dport ${dns.port}`;
 	const dnsQuery = `ip daddr ${GATEWAY_ADDRESS} meta l4proto { tcp, udp } th dport 53`;
 
 	return [
@@ -138,8 +138,8 @@ function ipChains({ names, addressRange, operatorAllowCidrs, dns, proxyUid }: Ba
 			// Before other tables at `dstnat`: a published port 53 of some container must not take the guests' queries.
 			hook: "nat hook prerouting priority dstnat - 5",
 			rules: [
-				`iifname ${slots} ip daddr ${GATEWAY_ADDRESS} udp dport 53 dnat to ${dns.address}:${dns.udpPort}`,
-				`iifname ${slots} ip daddr ${GATEWAY_ADDRESS} tcp dport 53 dnat to ${dns.address}:${dns.tcpPort}`,
+				`iifname ${slots} ip daddr ${GATEWAY_ADDRESS} udp dport 53 dnat to ${dns.address}:${dns.port}`,
+				`iifname ${slots} ip daddr ${GATEWAY_ADDRESS} tcp dport 53 dnat to ${dns.address}:${dns.port}`,
 				"iifname vmap @redirects",
 			],
 		},
@@ -149,8 +149,8 @@ function ipChains({ names, addressRange, operatorAllowCidrs, dns, proxyUid }: Ba
 			hook: "filter hook input priority filter",
 			rules: [
 				`iifname ${slots} ct direction reply accept`,
-				`iifname ${slots} ct status dnat ip daddr ${dns.address} udp dport ${dns.udpPort} accept`,
-				`iifname ${slots} ct status dnat ip daddr ${dns.address} tcp dport ${dns.tcpPort} accept`,
+				`iifname ${slots} ct status dnat ip daddr ${dns.address} udp dport ${dns.port} accept`,
+				`iifname ${slots} ct status dnat ip daddr ${dns.address} tcp dport ${dns.port} accept`,
 				`iifname ${slots} ct status dnat jump egress_input`,
 				// Of a proxy that is gone: its clients shall know.
 				`iifname ${slots} ct status dnat ip daddr ${dns.address} meta l4proto tcp reject with tcp reset`,

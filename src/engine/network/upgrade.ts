@@ -42,7 +42,7 @@ const MARK = markOf();
 
 function markOf(): string {
 	const names = namesOf("mark");
-	const dns = { address: "198.18.0.1", udpPort: 1, tcpPort: 2 };
+	const dns = { address: "198.18.0.1", port: 1 };
 	const shared = baseRules({ names, addressRange: "198.18.0.0/22", operatorAllowCidrs: [], dns, proxyUid: 1 });
 	const slot = slotRules({ names, index: 0, address: "198.18.0.2", generation: 1 });
 	return `version_${createHash("sha256").update(shared).update(slot).digest("hex").slice(0, 16)}`;

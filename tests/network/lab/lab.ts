@@ -49,6 +49,7 @@ export class Lab implements AsyncDisposable {
 	readonly #directory: string;
 	readonly #children: ChildProcess[] = [];
 	#spies = 0;
+	#certified: Promise<string> | undefined;
 
 	private constructor(holder: ChildProcess, directory: string) {
 		this.#holder = holder;
@@ -105,18 +106,20 @@ export class Lab implements AsyncDisposable {
 	 * subdomains in `certificate`. @param from address that its SOCKS proxy connects from
 	 */
 	async web(netns: string | undefined, from?: string): Promise<ChildProcess> {
-		const key = join(this.#directory, "web.key");
-		await run(
-			"sh",
-			[
-				"-ec",
-				`test -e ${this.certificate} || openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=example.com -addext subjectAltName=DNS:example.com,DNS:*.example.com,DNS:example.org -keyout ${key} -out ${this.certificate}`,
-			],
-			{ signal },
-		);
+		this.#certified ??= this.#certify();
+		const key = await this.#certified;
 		const server = this.#node(netns, "web.ts", JSON.stringify({ key, cert: this.certificate, from }));
 		await once(server, "message");
 		return server;
+	}
+
+	/** Makes the web servers' certificate; resolves to the file of its key. */
+	async #certify(): Promise<string> {
+		const key = join(this.#directory, "web.key");
+		const names = "subjectAltName=DNS:example.com,DNS:*.example.com,DNS:example.org";
+		const args = `req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=example.com -addext ${names}`;
+		await run("openssl", [...args.split(" "), "-keyout", key, "-out", this.certificate], { signal });
+		return key;
 	}
 
 	/** File with the certificate of the web servers, which is its own authority. */

@@ -14,6 +14,8 @@ import { FromProxy, type ListenerPorts, type ProxyOptions, type SetPolicy } from
 
 const RESTART_MS = 500;
 const START_TIMEOUT_MS = 20_000;
+/** A process that does not answer for so long is ended. */
+const ANSWER_TIMEOUT_MS = 10_000;
 
 export interface ProxyProcessOptions {
 	readonly proxy: ProxyOptions;
@@ -135,6 +137,10 @@ export class ProxyProcess {
 		this.#waiting.set(id, answer);
 		const message: SetPolicy = { id, slot, policy };
 		child.send(message, (error) => error && answer.reject(error));
-		return answer.promise.finally(() => this.#waiting.delete(id));
+		const timer = setTimeout(() => child.kill("SIGKILL"), ANSWER_TIMEOUT_MS);
+		return answer.promise.finally(() => {
+			clearTimeout(timer);
+			this.#waiting.delete(id);
+		});
 	}
 }

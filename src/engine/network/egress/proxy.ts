@@ -3,8 +3,8 @@
  * by the slot's address, which no guest can forge. Guarantees: a connection is made only to an address that was checked
  * right before, never to a closed one, and ends when its slot's policy no longer allows it.
  *
- * A name is what the client's first bytes say, and is resolved here: the address that the guest had in mind may be
- * anybody's, under an allowed name.
+ * A name is what the client's first bytes say, and stands for the whole connection. It is resolved here: the address
+ * that the guest had in mind may be anybody's, under an allowed name.
  */
 import { once } from "node:events";
 import { type BlockList, connect, createServer, type Server, type Socket } from "node:net";
@@ -14,6 +14,7 @@ import { matchesDomain } from "./domains.ts";
 import type { OriginalDestination } from "./original-destination.ts";
 import { MAX_SNIFFED_BYTES, type Sniffed, sniffHttp, sniffTls } from "./sniff.ts";
 import { socksConnect } from "./socks.ts";
+import { Turns } from "./turns.ts";
 
 /** Open connections of one slot, so that one guest cannot take all the descriptors. */
 const MAX_CONNECTIONS_PER_SLOT = 1024;
@@ -21,6 +22,8 @@ const MAX_CONNECTIONS_PER_SLOT = 1024;
 const NAME_TIMEOUT_MS = 15_000;
 const CONNECT_TIMEOUT_MS = 10_000;
 const MAX_ADDRESSES_TRIED = 3;
+/** Names of one slot that are looked up at a time: the host's resolver is everybody's. */
+const MAX_LOOKUPS_PER_SLOT = 16;
 const KEEP_ALIVE_MS = 60_000;
 
 const HTTP_PORT = 80;
@@ -55,6 +58,7 @@ export class EgressProxy {
 	readonly #destinations: Destinations;
 	readonly #policies = new Map<string, Policy>();
 	readonly #connections = new Map<string, Set<Connection>>();
+	readonly #lookups = new Turns(MAX_LOOKUPS_PER_SLOT);
 
 	constructor(destinations: Destinations) {
 		this.#destinations = destinations;
@@ -105,8 +109,10 @@ export class EgressProxy {
 		connection.client.once("close", () => gone.abort());
 		const grant = await this.#grant(slot, connection.client, meant, gone.signal);
 		const socks = this.#policies.get(slot)?.socks;
-		const addresses = await this.#destinations.find("name" in grant ? grant.name : grant.address);
-		const upstream = await this.#connect(connection, addresses, grant.port, socks, gone.signal);
+		const find = (host: string) => this.#lookups.take(slot, () => this.#destinations.find(host));
+		const addresses = await find("name" in grant ? grant.name : grant.address);
+		const hops = socks === undefined ? addresses : await find(socks.host);
+		const upstream = await connectVia(connection, { hops, addresses, port: grant.port, socks }, gone.signal);
 		// The policy may have changed while the way was made.
 		if (gone.signal.aborted || !this.#holds(slot, grant, keyOf(socks))) throw new Error("no longer allowed");
 		Object.assign(connection, { grant, via: keyOf(socks) });
@@ -129,34 +135,36 @@ export class EgressProxy {
 		if ("name" in grant) return matchesDomain(grant.name, policy.domains);
 		return policy.allow.check(grant.address) || (policy.internet && !policy.deny.check(grant.address));
 	}
+}
 
-	/** Connects to the first address that answers, directly or through the SOCKS proxy. */
-	async #connect(
-		connection: Connection,
-		addresses: readonly string[],
-		port: number,
-		socks: SocksProxy | undefined,
-		gone: AbortSignal,
-	): Promise<Socket> {
-		const hops = socks === undefined ? addresses : await this.#destinations.find(socks.host);
-		let failure: unknown;
-		for (const address of hops.slice(0, MAX_ADDRESSES_TRIED)) {
-			gone.throwIfAborted();
-			const upstream = connect({ host: address, port: socks?.port ?? port, family: 4, allowHalfOpen: true, noDelay: true });
-			upstream.on("error", () => {});
-			connection.upstream = upstream;
-			const signal = AbortSignal.any([gone, AbortSignal.timeout(CONNECT_TIMEOUT_MS)]);
-			try {
-				await once(upstream, "connect", { signal });
-				if (socks !== undefined) await socksConnect(upstream, socks, { address: addresses[0] ?? "", port }, signal);
-				return upstream;
-			} catch (error) {
-				upstream.destroy();
-				failure = error;
-			}
+/** Where a connection goes: to the first of its addresses through the proxy, or to one of them directly. */
+interface Way {
+	/** Addresses to connect to: the proxy's if there is one. */
+	readonly hops: readonly string[];
+	readonly addresses: readonly string[];
+	readonly port: number;
+	readonly socks: SocksProxy | undefined;
+}
+
+/** Connects to the first hop that answers. @throws when none does, or the client is gone */
+async function connectVia(connection: Connection, { hops, addresses, port, socks }: Way, gone: AbortSignal): Promise<Socket> {
+	let failure: unknown;
+	for (const host of hops.slice(0, MAX_ADDRESSES_TRIED)) {
+		gone.throwIfAborted();
+		const upstream = connect({ host, port: socks?.port ?? port, family: 4, allowHalfOpen: true, noDelay: true });
+		upstream.on("error", () => {});
+		connection.upstream = upstream;
+		const signal = AbortSignal.any([gone, AbortSignal.timeout(CONNECT_TIMEOUT_MS)]);
+		try {
+			await once(upstream, "connect", { signal });
+			if (socks !== undefined) await socksConnect(upstream, socks, { address: addresses[0] ?? "", port }, signal);
+			return upstream;
+		} catch (error) {
+			upstream.destroy();
+			failure = error;
 		}
-		throw failure;
 	}
+	throw failure;
 }
 
 async function listen(address: string, onClient: (client: Socket) => void): Promise<number> {
