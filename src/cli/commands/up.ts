@@ -99,6 +99,7 @@ export async function welcome(config: Config, server: ServerFile): Promise<strin
 		"",
 		paint(process.stdout, "bold", "Offshoot is ready."),
 		`  address   ${server.url}`,
+		...(server.tls === undefined ? [] : [`  with TLS  https://api.${server.tls.domain}   (./offshoot env --tls)`]),
 		`  API key   ${key}`,
 		`  data      ${config.dataDir}`,
 		"",
