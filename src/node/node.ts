@@ -1,7 +1,6 @@
-import { randomBytes } from "node:crypto";
 import type { Logger } from "pino";
 import type { ContainerConfig, EgressPolicy, Engines, SandboxEngine, SlotPool } from "../engine/index.ts";
-import { type AgentInit, containerId, OffshootError } from "../protocol/index.ts";
+import { containerId, OffshootError } from "../protocol/index.ts";
 import type { Artifact, Store } from "../store/index.ts";
 import { agentClient } from "./agent-client.ts";
 import { capture, factsOf } from "./capture.ts";
@@ -13,6 +12,7 @@ import { readGuestMetrics } from "./guest-metrics.ts";
 import { startsInterpreter } from "./init-env.ts";
 import { OutputWatch } from "./output.ts";
 import type { ContainerRecord, Records } from "./records.ts";
+import { agentInit, newRecord } from "./start-order.ts";
 import type {
 	ArtifactFacts,
 	CaptureOrder,
@@ -51,7 +51,6 @@ const START_TIMEOUT_MS = 60_000;
 /** A cold one, which waits for the programs that a warm one has in memory. */
 const COLD_START_TIMEOUT_MS = 180_000;
 const CLEANUP_TIMEOUT_MS = 30_000;
-const ENTROPY_BYTES = 32;
 
 export class LocalNode implements NodeClient {
 	readonly nodeId: string;
@@ -306,45 +305,6 @@ export class LocalNode implements NodeClient {
 		if (record?.phase === "ready") return record;
 		throw new OffshootError("not_found", `sandbox ${order.sandboxId} is not running on node ${this.nodeId}`);
 	}
-}
-
-function newRecord(order: StartOrder, { manifest, spec }: Artifact, place: ContainerAhead): ContainerRecord {
-	return {
-		containerId: place.id,
-		sandboxId: order.sandboxId,
-		incarnation: order.incarnation,
-		operationId: order.operationId,
-		templateId: order.templateId,
-		artifactId: order.artifactId,
-		phase: "starting",
-		pid: 0,
-		slot: place.slot,
-		engine: manifest.engine,
-		rootfs: manifest.rootfs,
-		cpuFeatures: manifest.cpuFeatures,
-		agent: manifest.agent,
-		resources: manifest.resources,
-		spec: { ...spec },
-		controlKey: manifest.controlKey,
-		generation: manifest.generation + 1,
-	};
-}
-
-function agentInit(order: StartOrder, record: ContainerRecord, nextControlKey: string, caBundle: string | undefined): AgentInit {
-	return {
-		sandboxId: order.sandboxId,
-		templateId: order.templateId,
-		incarnation: order.incarnation,
-		generation: record.generation,
-		nextControlKey,
-		...(order.accessToken === undefined ? {} : { accessToken: order.accessToken }),
-		newIdentity: order.newIdentity,
-		envs: order.envs,
-		hostname: order.sandboxId,
-		timestampMs: Date.now(),
-		...(caBundle === undefined ? {} : { caBundle }),
-		entropy: randomBytes(ENTROPY_BYTES).toString("base64"),
-	};
 }
 
 function unhealthy(sandboxId: string): OffshootError {
