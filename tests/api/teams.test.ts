@@ -1,0 +1,115 @@
+import { Sandbox } from "e2b";
+import { describe, expect, inject, test } from "vitest";
+import { type Answer, rest } from "../support/rest.ts";
+import { deleteAtEnd, newSandbox, sdk } from "../support/sandboxes.ts";
+import { newTeam } from "../support/teams.ts";
+
+/** Bodies that a route accepts, so that a refusal can only come from whose object it is. */
+const BODIES: Readonly<Record<string, unknown>> = {
+	"PATCH /api-keys/{keyID}": { name: "stolen" },
+	"PATCH /templates/{templateID}": { public: true },
+	"PATCH /v2/templates/{templateID}": { public: true },
+	"POST /sandboxes/{sandboxID}/connect": { timeout: 60 },
+	"POST /sandboxes/{sandboxID}/timeout": { timeout: 1 },
+};
+
+interface Route {
+	readonly method: string;
+	readonly path: string;
+}
+
+/** Every documented route whose path names an object of a team. */
+async function routesWithObjects(): Promise<readonly Route[]> {
+	const { paths } = (await rest("GET", "/openapi.json")).body;
+	return Object.entries<object>(paths)
+		.filter(([path]) => path.includes("{") && !path.startsWith("/admin/"))
+		.flatMap(([path, methods]) => Object.keys(methods).map((method) => ({ method: method.toUpperCase(), path })));
+}
+
+function asked({ method, path }: Route, objects: Readonly<Record<string, string>>, apiKey: string): Promise<Answer> {
+	const url = path.replaceAll(/\{(\w+)\}/g, (_, name: string) => objects[name] ?? `unknown-${name}`);
+	const query = path.endsWith("/metrics/max") ? "?metric=concurrent_sandboxes" : "";
+	const body = method === "GET" || method === "DELETE" ? undefined : (BODIES[`${method} ${path}`] ?? {});
+	return rest(method, url + query, body, { "X-API-KEY": apiKey });
+}
+
+describe("another team", () => {
+	test("finds nothing of the first one under any route of the API", async () => {
+		const sandbox = await newSandbox();
+		const { snapshotId } = await sandbox.createSnapshot({ name: `secret-${Date.now()}` });
+		deleteAtEnd(snapshotId);
+		const [team] = (await rest("GET", "/teams")).body;
+		const key = await rest("POST", "/api-keys", { name: "target" });
+		const objects: Readonly<Record<string, string>> = {
+			sandboxID: sandbox.sandboxId,
+			templateID: encodeURIComponent(snapshotId.split(":")[0] ?? ""),
+			alias: encodeURIComponent(snapshotId.split(":")[0] ?? ""),
+			keyID: key.body.id,
+			teamID: team.teamID,
+		};
+		const other = await newTeam();
+		const routes = await routesWithObjects();
+		for (const { method, path } of routes) {
+			const answer = await asked({ method, path }, objects, other.apiKey);
+			expect([method, path, answer.status]).toEqual([method, path, path.includes("/aliases/") ? 403 : 404]);
+		}
+		expect(routes.length).toBeGreaterThan(20);
+		expect(await sandbox.isRunning()).toBe(true);
+		expect((await rest("GET", "/api-keys", undefined, { "X-API-KEY": key.body.key })).status).toBe(200);
+		await rest("DELETE", `/api-keys/${key.body.id}`);
+	});
+
+	test("has lists of its own, and names of its own", async () => {
+		const other = await newTeam();
+		const options = { ...sdk(), apiKey: other.apiKey };
+		const mine = await newSandbox();
+		const { snapshotId } = await mine.createSnapshot({ name: "shared-name" });
+		deleteAtEnd(snapshotId);
+		expect(await Sandbox.list(options).nextItems()).toEqual([]);
+		expect(await Sandbox.listSnapshots(options).nextItems()).toEqual([]);
+		await expect(Sandbox.create("shared-name", options)).rejects.toThrow("not found");
+		await expect(Sandbox.create(snapshotId, options)).rejects.toThrow("403");
+		expect((await rest("GET", "/api-keys", undefined, { "X-API-KEY": other.apiKey })).body).toHaveLength(1);
+		const metrics = await rest("GET", `/sandboxes/metrics?sandbox_ids=${mine.sandboxId}`, undefined, {
+			"X-API-KEY": other.apiKey,
+		});
+		expect(metrics.body).toEqual({ sandboxes: {} });
+	});
+});
+
+describe("keys", () => {
+	test("are made, used, renamed and revoked; a revoked one opens nothing from then on", async () => {
+		const { body: made } = await rest("POST", "/api-keys", { name: "ci" });
+		const headers = { "X-API-KEY": made.key };
+		expect(made.key).toMatch(/^e2b_[0-9a-f]{40}$/);
+		expect((await rest("GET", "/v2/sandboxes", undefined, headers)).status).toBe(200);
+		await rest("PATCH", `/api-keys/${made.id}`, { name: "build" });
+		const listed = (await rest("GET", "/api-keys")).body.find((key: { id: string }) => key.id === made.id);
+		expect(listed).toMatchObject({ name: "build", lastUsed: expect.any(String), createdBy: null });
+		expect(JSON.stringify(listed)).not.toContain(made.key.slice(8, 30));
+		expect((await rest("DELETE", `/api-keys/${made.id}`)).status).toBe(204);
+		expect((await rest("GET", "/v2/sandboxes", undefined, headers)).status).toBe(401);
+		expect((await rest("DELETE", `/api-keys/${made.id}`)).status).toBe(404);
+	});
+
+	test("of the operator's command line work with the running server at once", async () => {
+		const { execFile } = await import("node:child_process");
+		const { promisify } = await import("node:util");
+		const cli = (...args: string[]) =>
+			promisify(execFile)(process.execPath, [new URL("../../src/cli/main.ts", import.meta.url).pathname, ...args], {
+				env: { ...process.env, OFFSHOOT_DATA_DIR: inject("server").dataDir },
+			});
+		const slug = `cli-${Date.now()}`;
+		const key = (await cli("team", "create", slug)).stdout.trim();
+		expect((await rest("GET", "/teams", undefined, { "X-API-KEY": key })).body).toMatchObject([{ name: slug }]);
+		const second = (await cli("key", "create", "second", "--team", slug)).stdout.trim();
+		const { stdout } = await cli("key", "list", "--team", slug);
+		expect(stdout).toContain(`${second.slice(0, 6)}…${second.slice(-4)}`);
+		expect(stdout).not.toContain(second);
+		const id = /^(\S+) +second/m.exec(stdout)?.[1] ?? "";
+		await cli("key", "rename", id, "renamed", "--team", slug);
+		await expect(cli("key", "revoke", id)).rejects.toMatchObject({ code: 1 });
+		await cli("key", "revoke", id, "--team", slug);
+		expect((await rest("GET", "/teams", undefined, { "X-API-KEY": second })).status).toBe(401);
+	});
+});
