@@ -84,7 +84,7 @@ async function allowBrowsers(app: App): Promise<void> {
 		origin: "*",
 		methods: ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"],
 		allowedHeaders: ["X-API-Key", "Authorization", "Content-Type", "Idempotency-Key", "X-Team-ID", ...metadata],
-		exposedHeaders: ["X-Next-Token", "X-Total-Running", "Retry-After"],
+		exposedHeaders: ["X-Next-Token", "X-Total-Running", "Retry-After", "Should-Retry"],
 		maxAge: 3600,
 		strictPreflight: false,
 	});

@@ -79,6 +79,7 @@ export class Sampler implements Metrics {
 	/** Sandboxes started since the last sample, by team. */
 	readonly #starts = new Map<string, number>();
 	#cancel: (() => void) | undefined;
+	#round: Promise<void> | undefined;
 	#lastAt: number;
 
 	constructor(core: Core) {
@@ -89,7 +90,11 @@ export class Sampler implements Metrics {
 	start(): void {
 		this.#cancel = this.#core.clock.schedule(EVERY_MS, () => {
 			this.start();
-			this.#core.chores.inBackground(this.#sample());
+			// Guests that keep us waiting must not be asked again meanwhile.
+			this.#round ??= this.#sample().finally(() => {
+				this.#round = undefined;
+			});
+			this.#core.chores.inBackground(this.#round);
 		});
 	}
 
