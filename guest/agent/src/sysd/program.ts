@@ -60,9 +60,13 @@ export class Program {
 		}
 	}
 
-	/** Closes the input; no error when it is closed. */
+	/** Closes the input; no error when it is closed, be it because the program ended of it before this was acknowledged. */
 	async closeInput(): Promise<void> {
-		await this.request(new FrameWriter().frame("C"), "close");
+		try {
+			await this.request(new FrameWriter().frame("C"), "close");
+		} catch (error) {
+			if (!(error instanceof SysdError) || error.errno !== EPIPE) throw error;
+		}
 	}
 
 	pause(): void {
