@@ -65,7 +65,7 @@ export class Program {
 		try {
 			await this.request(new FrameWriter().frame("C"), "close");
 		} catch (error) {
-			if (!(error instanceof SysdError) || error.errno !== EPIPE) throw error;
+			if (!(error instanceof SysdError) || error.code !== "EPIPE") throw error;
 		}
 	}
 
