@@ -5,8 +5,8 @@
  * decided about them already. The operator's explicit rules above it go on holding. The rule carries the instance's
  * name as its comment, and goes with the instance.
  */
-import { Type } from "@sinclair/typebox";
-import { Value } from "@sinclair/typebox/value";
+import { Type } from "typebox";
+import { Value } from "typebox/value";
 import { run } from "../command.ts";
 import { type InstanceNames, TABLE_PREFIX } from "./names.ts";
 import { type NftObject, parseNft } from "./traces.ts";

@@ -1,6 +1,6 @@
 /** What an instance needs on the host before its first slot: forwarding, DNS, the rules all slots share. */
-import { Type } from "@sinclair/typebox";
-import { Value } from "@sinclair/typebox/value";
+import { Type } from "typebox";
+import { Value } from "typebox/value";
 import type { Logger } from "pino";
 import { run } from "../command.ts";
 import { DnsForwarder } from "./dns.ts";

@@ -1,6 +1,6 @@
 /** Removes an instance's network from the host, with or without a server that runs. */
-import { Type } from "@sinclair/typebox";
-import { Value } from "@sinclair/typebox/value";
+import { Type } from "typebox";
+import { Value } from "typebox/value";
 import { run } from "../command.ts";
 import { closeForeignChains } from "./foreign-firewall.ts";
 import { restoreForwarding } from "./forwarding.ts";

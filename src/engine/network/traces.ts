@@ -3,8 +3,8 @@
  * former process, so it is what cleans up after a crash.
  */
 import { readdir } from "node:fs/promises";
-import { Type } from "@sinclair/typebox";
-import { Value } from "@sinclair/typebox/value";
+import { Type } from "typebox";
+import { Value } from "typebox/value";
 import { CommandError, run } from "../command.ts";
 import { type InstanceNames, indexIn, NETNS_DIRECTORY } from "./names.ts";
 import { ipBatch, runNft } from "./slot-host.ts";
