@@ -1,6 +1,6 @@
 import { randomBytes, randomUUID } from "node:crypto";
 import type { Engines, Resources, SandboxEngine, Slot, SlotPool, SpecTemplate } from "../engine/index.ts";
-import { CONTROL_PROTOCOL, newSandboxId } from "../protocol/index.ts";
+import { CONTROL_PROTOCOL, newSandboxId, OffshootError } from "../protocol/index.ts";
 import type { Artifact, Rootfs, Store } from "../store/index.ts";
 import { agentClient } from "./agent-client.ts";
 import { capture, factsOf } from "./capture.ts";
@@ -29,6 +29,7 @@ export interface TemplateBuilder {
 }
 
 const READY_TIMEOUT_MS = 180_000;
+const CONSOLE_TAIL_BYTES = 4096;
 const CLEANUP_TIMEOUT_MS = 30_000;
 
 export async function buildTemplate(
@@ -87,7 +88,12 @@ async function bootUntilReady(
 		{ id: containerId, rootfsPath: source.rootfs.path, slot, spec, resources },
 		limit,
 	);
-	await agentClient.awaitAgent(slot.address, limit);
+	const answers = <T>(what: string, answer: Promise<T>) =>
+		answer.catch((error: unknown) => {
+			signal.throwIfAborted();
+			throw notReady(source, what, builder.engines.current.takeOutput(containerId, CONSOLE_TAIL_BYTES), error);
+		});
+	await answers("its guest agent", agentClient.awaitAgent(slot.address, limit));
 	const next = newControlKey();
 	const init = {
 		sandboxId,
@@ -102,10 +108,20 @@ async function bootUntilReady(
 		timestampMs: Date.now(),
 		entropy: randomBytes(32).toString("base64"),
 	};
-	await agentClient.init(slot.address, init, record.controlKey, limit);
-	if (source.interpreter) await agentClient.awaitInterpreter(slot.address, limit);
+	await answers("its guest agent", agentClient.init(slot.address, init, record.controlKey, limit));
+	if (source.interpreter) await answers("its code interpreter", agentClient.awaitInterpreter(slot.address, limit));
 	await agentClient.compact(slot.address, limit);
 	return { ...record, phase: "ready", pid: state.pid, controlKey: next.privateKey };
+}
+
+/** What did not answer, and the last the template itself said about it. */
+function notReady(source: TemplateSource, what: string, output: string, cause: unknown): OffshootError {
+	const said = output.trim() === "" ? "It printed nothing." : `The last it printed:\n${output.trim()}`;
+	return new OffshootError(
+		"internal",
+		`Template ${source.name} was booted, but ${what} did not come up (it has ${READY_TIMEOUT_MS / 1000} s in all). ${said}`,
+		{ cause },
+	);
 }
 
 function templateRecord(
