@@ -13,6 +13,7 @@ import {
 	claimAddressRange,
 	createSlotPool,
 	type Engines,
+	openCgroups,
 	openEngines,
 	removeInstanceNetwork,
 	type SlotPool,
@@ -79,7 +80,9 @@ async function compose(
 	await mkdir(runtimeDir, { recursive: true, mode: 0o700 });
 
 	const store = await openStore(config.dataDir);
-	const engines = await openEngines(engineDirectories(config.dataDir, runtimeDir), options.runsc);
+	const cgroups = openCgroups(instanceId);
+	if (cgroups === undefined) log.warn("this host has no cgroups to bound sandboxes with: `offshoot doctor` says why");
+	const engines = await openEngines({ ...engineDirectories(config.dataDir, runtimeDir), cgroups }, options.runsc);
 	const slots = await openSlots(options, log, signal);
 	teardown.add("network slots", () => slots.close());
 	const records = await openRecords(join(runtimeDir, "containers"));
@@ -154,7 +157,8 @@ function engineDirectories(dataDir: string, runtimeDir: string) {
 
 export const cleanHost: CleanHost = async ({ config, instanceId }, signal) => {
 	const runtimeDir = runtimeDirectory(instanceId);
-	const engines = await openEngines(engineDirectories(config.dataDir, runtimeDir), undefined);
+	const directories = engineDirectories(config.dataDir, runtimeDir);
+	const engines = await openEngines({ ...directories, cgroups: openCgroups(instanceId) }, undefined);
 	await engines.settle(signal);
 	await removeContainers(engines, signal);
 	await engines.destroy(signal);

@@ -1,3 +1,4 @@
+export { Cgroups, openCgroups } from "./cgroups/index.ts";
 export * from "./command.ts";
 export * from "./gvisor/index.ts";
 export {

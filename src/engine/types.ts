@@ -56,6 +56,57 @@ export interface ColdStart {
 	readonly hostname: string;
 }
 
+/** What a container uses. Host tasks are processes and threads of the engine, which stand for those of the guest. */
+export interface ContainerUsage {
+	/** Bytes, reclaimable file cache included: an upper bound that is cheap to read. */
+	readonly chargedBytes: number;
+	readonly tasks: number;
+}
+
+export interface ContainerPressure {
+	/** Bytes that cannot be reclaimed: the guest's memory and the engine's own. */
+	readonly usedBytes: number;
+	/** Tasks that the host's kernel killed for want of memory. */
+	readonly oomKills: number;
+	/** How often the host refused a new task. */
+	readonly tasksRefused: number;
+}
+
+export interface GuestProcess {
+	/** As the guest's first process sees it. */
+	readonly pid: number;
+	readonly parentPid: number;
+	/** Process group. */
+	readonly groupId: number;
+	/** Path of its program in the guest. */
+	readonly program: string;
+	readonly args: readonly string[];
+	/** Resident memory, bytes. */
+	readonly memoryBytes: number;
+}
+
+/**
+ * What the host holds a container to, and the means to act before it must. The guest is told `Resources.memoryMB`;
+ * the host allows more, so that the engine's own memory fits and somebody can choose what ends when the guest takes
+ * too much. Exists only where the host has cgroups.
+ */
+export interface ContainerLimits {
+	/** Host tasks a container may have at most; one more ends it. */
+	readonly maxTasks: number;
+	/** Undefined: no such container. */
+	usage(id: string): ContainerUsage | undefined;
+	/** Costs more than `usage`. Undefined: no such container. */
+	pressure(id: string): ContainerPressure | undefined;
+	/** Sets the hard limit that belongs to these resources. @throws Error when more than that cannot be reclaimed */
+	tighten(id: string, resources: Resources): Promise<void>;
+	/** Guest processes, asked of the engine itself: works while the guest is busy. */
+	processes(id: string, signal: AbortSignal): Promise<readonly GuestProcess[]>;
+	/** Sends SIGKILL to one guest process. */
+	killProcess(id: string, pid: number, signal: AbortSignal): Promise<void>;
+	/** Sends SIGKILL to a guest's process group. */
+	killGroup(id: string, groupId: number, signal: AbortSignal): Promise<void>;
+}
+
 export type ContainerStatus = "created" | "running" | "paused" | "stopped";
 
 export interface ContainerState {
@@ -67,6 +118,8 @@ export interface ContainerState {
 
 export interface SandboxEngine {
 	readonly build: EngineBuild;
+	/** Undefined when the host cannot bound containers. */
+	readonly limits: ContainerLimits | undefined;
 	/** CPU features of this host as the engine names them. */
 	cpuFeatures(signal: AbortSignal): Promise<readonly string[]>;
 	/** A spec for a new root filesystem, to be stored with what is made from it. @param env environment of its init */

@@ -10,6 +10,7 @@ import { newControlKey } from "./control-key.ts";
 import { watchExits } from "./exits.ts";
 import { readGuestMetrics } from "./guest-metrics.ts";
 import { startsInterpreter } from "./init-env.ts";
+import { endedByLimit, watchLimits } from "./limits/index.ts";
 import { OutputWatch } from "./output.ts";
 import type { ContainerRecord, Records } from "./records.ts";
 import { agentInit, newRecord } from "./start-order.ts";
@@ -66,7 +67,12 @@ export class LocalNode implements NodeClient {
 		this.nodeId = options.nodeId;
 		this.#options = options;
 		this.#output = new OutputWatch(options.records, options.engines);
-		this.#stopWatching = watchExits(options.records, (record) => void this.#exited(record));
+		const stopExits = watchExits(options.records, (record) => void this.#exited(record));
+		const stopLimits = watchLimits({ ...options, onHopeless: (record, reason) => void this.#end(record, reason) });
+		this.#stopWatching = () => {
+			stopExits();
+			stopLimits();
+		};
 	}
 
 	async start(order: StartOrder, signal: AbortSignal): Promise<StartedSandbox> {
@@ -291,10 +297,16 @@ export class LocalNode implements NodeClient {
 	}
 
 	async #exited(record: ContainerRecord): Promise<void> {
+		const { limits } = await this.#options.engines.open(record.engine);
+		await this.#end(record, endedByLimit(limits, record) ?? "the sandbox's main process ended");
+	}
+
+	/** For a sandbox that nobody asked to end. */
+	async #end(record: ContainerRecord, reason: string): Promise<void> {
 		if (this.#removing.has(record.containerId)) return;
 		const { sandboxId, incarnation } = record;
-		this.#options.log.warn({ sandboxId, incarnation }, "sandbox ended by itself");
-		for (const listener of this.#listeners) listener({ sandboxId, incarnation, reason: "the sandbox's main process ended" });
+		this.#options.log.warn({ sandboxId, incarnation, reason }, "sandbox ended by itself");
+		for (const listener of this.#listeners) listener({ sandboxId, incarnation, reason });
 		await this.#removeContainer(record).catch((error) =>
 			this.#options.log.error({ err: error, sandboxId }, "clean-up after an exit failed"),
 		);

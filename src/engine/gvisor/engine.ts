@@ -1,9 +1,11 @@
 import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import type { Cgroups } from "../cgroups/index.ts";
 import { CommandError } from "../command.ts";
 import type {
 	ColdStart,
 	ContainerConfig,
+	ContainerLimits,
 	ContainerState,
 	ContainerStatus,
 	EngineBuild,
@@ -12,6 +14,7 @@ import type {
 } from "../types.ts";
 import { inspectFilesImage } from "./files-image.ts";
 import { inspectImage } from "./image.ts";
+import { containerLimits, MAX_TASKS } from "./limits.ts";
 import { killContainer } from "./orphans.ts";
 import { takeTail } from "./output.ts";
 import type { Runsc } from "./runsc.ts";
@@ -30,6 +33,8 @@ export interface GvisorOptions {
 	readonly bundleDir: string;
 	/** Where writable layers live, as files without a name: they vanish with their container. */
 	readonly overlayDir: string;
+	/** Undefined where the host has none to bound containers with. */
+	readonly cgroups: Cgroups | undefined;
 }
 
 const EXIT_TIMEOUT_MS = 10_000;
@@ -43,10 +48,12 @@ export function createGvisorEngine(options: GvisorOptions): SandboxEngine {
 class GvisorEngine implements SandboxEngine {
 	readonly build: EngineBuild;
 	readonly newSpec = newSpec;
+	readonly limits: ContainerLimits | undefined;
 	readonly #runsc: Runsc;
 	readonly #stateDir: string;
 	readonly #bundleDir: string;
 	readonly #overlayDir: string;
+	readonly #cgroups: Cgroups | undefined;
 	readonly #created = new Set<string>();
 
 	constructor(options: GvisorOptions) {
@@ -55,6 +62,8 @@ class GvisorEngine implements SandboxEngine {
 		this.#stateDir = options.stateDir;
 		this.#bundleDir = options.bundleDir;
 		this.#overlayDir = options.overlayDir;
+		this.#cgroups = options.cgroups;
+		this.limits = options.cgroups && containerLimits(options.cgroups, options.stateDir);
 	}
 
 	async cpuFeatures(signal: AbortSignal): Promise<readonly string[]> {
@@ -90,7 +99,9 @@ class GvisorEngine implements SandboxEngine {
 	}
 
 	async restore(config: ContainerConfig, imageDir: string, signal: AbortSignal): Promise<ContainerState> {
-		if (!this.#created.delete(config.id)) await this.#writeBundle(config);
+		// Made first in any case: the limit that tells the guest its memory leaves no room for loading the image.
+		if (!this.#created.has(config.id)) await this.create(config, signal);
+		this.#created.delete(config.id);
 		return this.#launch(config, ["restore", "-detach", `-image-path=${imageDir}`], signal);
 	}
 
@@ -98,7 +109,11 @@ class GvisorEngine implements SandboxEngine {
 		const bundle = this.#bundle(config.id);
 		await mkdir(bundle, { recursive: true, mode: 0o700 });
 		await mkdir(this.#overlayDir, { recursive: true, mode: 0o700 });
-		await writeFile(join(bundle, "config.json"), JSON.stringify(bindSpec(config)));
+		await writeFile(join(bundle, "config.json"), JSON.stringify(bindSpec(config, this.#placement(config.id))));
+	}
+
+	#placement(id: string) {
+		return this.#cgroups && { cgroup: this.#cgroups.path(id), maxTasks: MAX_TASKS };
 	}
 
 	async #launch(config: ContainerConfig, command: readonly string[], signal: AbortSignal): Promise<ContainerState> {
@@ -108,6 +123,7 @@ class GvisorEngine implements SandboxEngine {
 		const args = [...command, `-bundle=${bundle}`, `-pid-file=${pidFile}`, config.id];
 		try {
 			await this.#runsc.launch(args, join(bundle, LOG_FILE), signal, [overlay]);
+			await this.limits?.tighten(config.id, config.resources);
 			return { id: config.id, status: "running", pid: Number(await readFile(pidFile, "utf8")) };
 		} catch (error) {
 			await this.remove(config.id, AbortSignal.timeout(EXIT_TIMEOUT_MS)).catch(() => {});
@@ -148,6 +164,7 @@ class GvisorEngine implements SandboxEngine {
 			if (!isUnknownContainer(error)) throw error;
 			await killContainer(this.#stateDir, id);
 		}
+		await this.#cgroups?.remove(id);
 		await rm(this.#bundle(id), { recursive: true, force: true });
 	}
 

@@ -1,6 +1,7 @@
 import { cp, link, mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { OffshootError } from "../../protocol/index.ts";
+import type { Cgroups } from "../cgroups/index.ts";
 import { run } from "../command.ts";
 import type { EngineBuild, SandboxEngine } from "../types.ts";
 import { createGvisorEngine } from "./engine.ts";
@@ -36,6 +37,8 @@ export interface EnginesOptions {
 	/** Runtime directory of this instance, emptied at a reboot. */
 	readonly runtimeDir: string;
 	readonly overlayDir: string;
+	/** Undefined where the host has none to bound containers with. */
+	readonly cgroups: Cgroups | undefined;
 }
 
 const KEY_DIGITS = 12;
@@ -95,6 +98,7 @@ class EngineDirectory {
 		const dir = join(this.#options.dir, key);
 		const text = await readFile(join(dir, "engine.json"), "utf8").catch(() => undefined);
 		if (text === undefined) return undefined;
+		const { cgroups } = this.#options;
 		const { extraFlags, ...build } = parseEngineFile(text, dir);
 		// One state directory per build: the format of runsc's own records may differ between versions.
 		const runtime = join(this.#options.runtimeDir, "engines", key);
@@ -102,10 +106,11 @@ class EngineDirectory {
 		await mkdir(stateDir, { recursive: true, mode: 0o700 });
 		const engine = createGvisorEngine({
 			build,
-			runsc: createRunsc({ binary: join(dir, "runsc"), stateDir, extraFlags }),
+			runsc: createRunsc({ binary: join(dir, "runsc"), stateDir, extraFlags, cgroups: cgroups !== undefined }),
 			stateDir,
 			bundleDir: join(runtime, "bundles"),
 			overlayDir: this.#options.overlayDir,
+			cgroups,
 		});
 		this.#engines.set(key, engine);
 		this.#stateDirs.set(engine, stateDir);
@@ -134,15 +139,29 @@ class EngineDirectory {
 					const known = (await engine.list(signal)).map((container) => container.id);
 					await killUnknown(stateDir, known);
 				}
+				await removeStrayGroups(this.#options.cgroups, this.#engines.values(), signal);
 			},
 			opened: () => [...this.#engines.values()],
 			destroy: async (signal) => {
 				// runsc keeps an empty namespace mounted in its state directory after the last container.
 				for (const dir of this.#stateDirs.values()) await run("umount", [join(dir, "null-netns")], { signal }).catch(() => {});
 				await rm(join(this.#options.runtimeDir, "engines"), { recursive: true, force: true });
+				await this.#options.cgroups?.destroy();
 			},
 		};
 	}
+}
+
+/** Groups of containers that no engine knows: a start that was cut off in the middle. */
+async function removeStrayGroups(
+	cgroups: Cgroups | undefined,
+	engines: Iterable<SandboxEngine>,
+	signal: AbortSignal,
+): Promise<void> {
+	if (cgroups === undefined) return;
+	const known = new Set<string>();
+	for (const engine of engines) for (const container of await engine.list(signal)) known.add(container.id);
+	for (const id of cgroups.list()) if (!known.has(id)) await cgroups.remove(id);
 }
 
 function parseEngineFile(text: string, dir: string): EngineBuild & { extraFlags: readonly string[] } {

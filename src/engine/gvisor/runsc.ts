@@ -13,6 +13,8 @@ export interface RunscOptions {
 	readonly stateDir: string;
 	/** Flags that depend on how the binary was obtained. */
 	readonly extraFlags: readonly string[];
+	/** False where the host has no cgroups that runsc could use. */
+	readonly cgroups: boolean;
 }
 
 export interface Runsc {
@@ -28,11 +30,11 @@ const COMMON_FLAGS = [
 	// sudo in the guest needs set-user-id programs to work.
 	"--allow-suid",
 	"--net-raw",
-	"--ignore-cgroups",
 ];
 
 export function createRunsc(options: RunscOptions): Runsc {
-	const flags = [`--root=${options.stateDir}`, ...COMMON_FLAGS, ...options.extraFlags];
+	const cgroups = options.cgroups ? [] : ["--ignore-cgroups"];
+	const flags = [`--root=${options.stateDir}`, ...COMMON_FLAGS, ...cgroups, ...options.extraFlags];
 	return {
 		call: (args, signal, more = []) => run(options.binary, [...flags, ...more, ...args], { signal }),
 		launch: (args, logFile, signal, more = []) => launch(options.binary, [...flags, ...more, ...args], logFile, signal),

@@ -50,6 +50,16 @@ const MOUNTS = [
 ];
 
 const MB = 1024 * 1024;
+/** Files in memory count as the guest's memory, and no process can be ended to get it back: half of it at most, as Linux has it. */
+function mounts({ memoryMB }: Resources): readonly object[] {
+	const size = `size=${Math.floor(memoryMB / 2)}m`;
+	return MOUNTS.map((mount) =>
+		IN_MEMORY.includes(mount.destination) ? { ...mount, options: [...(mount.options ?? []), size] } : mount,
+	);
+}
+
+const IN_MEMORY = ["/dev/shm", "/run"];
+
 const OPEN_FILES = 1_048_576;
 
 /**
@@ -70,7 +80,7 @@ export function newSpec(resources: Resources, env: Readonly<Record<string, strin
 		},
 		root: { readonly: false },
 		hostname: "sandbox",
-		mounts: MOUNTS,
+		mounts: mounts(resources),
 		linux: {
 			resources: { memory: { limit: resources.memoryMB * MB } },
 			namespaces: [{ type: "pid" }, { type: "ipc" }, { type: "uts" }, { type: "mount" }, { type: "network" }],
@@ -100,8 +110,33 @@ function isBindable(spec: object): spec is BindableSpec {
 	return "namespaces" in spec.linux && Array.isArray(spec.linux.namespaces);
 }
 
-/** The complete `config.json` of one container. @throws Error when the stored spec is not one of ours */
-export function bindSpec(config: Pick<ContainerConfig, "spec" | "rootfsPath" | "slot">): object {
+/** 100 ms, the kernel's own choice: a guest that used up its share waits no longer than that. */
+const CPU_PERIOD_US = 100_000;
+
+/** The container's place and bounds on this host. The guest takes its amount of memory from here. */
+export interface Placement {
+	/** Name of its cgroup, absolute. */
+	readonly cgroup: string;
+	readonly maxTasks: number;
+}
+
+function bounds({ cpuCount, memoryMB }: Resources, { maxTasks }: Placement): object {
+	return {
+		memory: { limit: memoryMB * MB },
+		cpu: { quota: cpuCount * CPU_PERIOD_US, period: CPU_PERIOD_US },
+		pids: { limit: maxTasks },
+	};
+}
+
+/**
+ * The complete `config.json` of one container.
+ * @param placement undefined where the host has no cgroups
+ * @throws Error when the stored spec is not one of ours
+ */
+export function bindSpec(
+	config: Pick<ContainerConfig, "spec" | "rootfsPath" | "slot" | "resources">,
+	placement: Placement | undefined,
+): object {
 	const { spec } = config;
 	if (!isBindable(spec)) throw new Error("the artifact's spec.json has no root or no namespaces: the artifact is damaged");
 	return {
@@ -109,6 +144,7 @@ export function bindSpec(config: Pick<ContainerConfig, "spec" | "rootfsPath" | "
 		root: { ...spec.root, path: config.rootfsPath },
 		linux: {
 			...spec.linux,
+			...(placement && { cgroupsPath: placement.cgroup, resources: bounds(config.resources, placement) }),
 			namespaces: spec.linux.namespaces.map((namespace) =>
 				namespace.type === "network" ? { ...namespace, path: config.slot.netnsPath } : namespace,
 			),

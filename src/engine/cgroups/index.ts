@@ -1,0 +1,1 @@
+export { Cgroups, openCgroups } from "./cgroups.ts";

@@ -1,0 +1,37 @@
+import type { Cgroups } from "../cgroups/index.ts";
+import type { ContainerLimits, Resources } from "../types.ts";
+import { openControlSocket } from "./control-socket.ts";
+
+/**
+ * Limits of gVisor containers. A sandbox that meets a host limit ends as a whole: the kernel's OOM killer picks the
+ * engine, and an engine that cannot start a thread gives up. So the hard limits lie well above what the guest was
+ * promised, and whoever watches ends guest processes before they are met.
+ */
+
+/** Host tasks of one container: roughly three for each guest process. */
+export const MAX_TASKS = 4096;
+
+const MB = 1024 * 1024;
+/** Above the guest's memory: what a guest at full speed allocates until it has been stopped, and the engine's own. */
+const HEAD_ROOM = 768 * MB;
+/** Where version 2 begins to slow the guest down. */
+const SLOW_ROOM = 192 * MB;
+
+export function containerLimits(cgroups: Cgroups, stateDir: string): ContainerLimits {
+	return {
+		maxTasks: MAX_TASKS,
+		usage: (id) => cgroups.usage(id),
+		pressure: (id) => cgroups.pressure(id),
+		tighten: (id, resources) => {
+			const guest = guestBytes(resources);
+			return cgroups.bound(id, { high: guest + SLOW_ROOM, max: guest + HEAD_ROOM });
+		},
+		processes: async (id, signal) => (await openControlSocket(stateDir, id)).processes(signal),
+		killProcess: async (id, pid, signal) => (await openControlSocket(stateDir, id)).killProcess(pid, signal),
+		killGroup: async (id, groupId, signal) => (await openControlSocket(stateDir, id)).killGroup(groupId, signal),
+	};
+}
+
+function guestBytes({ memoryMB }: Resources): number {
+	return memoryMB * MB;
+}

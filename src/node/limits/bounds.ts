@@ -1,0 +1,38 @@
+import type { ContainerUsage, Resources } from "../../engine/index.ts";
+
+/** When a container has taken too much, and how soon it must be looked at again. Pure arithmetic. */
+const MB = 1024 * 1024;
+/** What the engine itself needs beside the guest's memory. */
+const ENGINE_BYTES = 64 * MB;
+/** Faster than a guest can allocate on any machine that was measured: bytes in a millisecond. */
+const FASTEST_GROWTH = 4 * MB;
+const SOONEST_MS = 5;
+const LATEST_MS = 500;
+/** Of the host tasks a container may have. */
+const TASKS_SHARE = 0.35;
+
+/** Used bytes above which a guest process must end. */
+export function memoryBound({ memoryMB }: Resources): number {
+	return memoryMB * MB + ENGINE_BYTES;
+}
+
+/** Used bytes that a guest above its bound is brought down to: far enough that the next victim is not due at once. */
+export function memoryTarget(resources: Resources): number {
+	return memoryBound(resources) * 0.75;
+}
+
+/** Host tasks above which guest processes must end. */
+export function tasksBound(maxTasks: number): number {
+	return Math.floor(maxTasks * TASKS_SHARE);
+}
+
+/** True while the charged bytes, which include file cache, are so many that the exact figure is needed. */
+export function needsExactFigure({ chargedBytes }: ContainerUsage, resources: Resources): boolean {
+	return chargedBytes > memoryBound(resources) / 2;
+}
+
+/** ms until a container that now uses so much could reach its bound. */
+export function nextLook(usedBytes: number, resources: Resources): number {
+	const room = memoryBound(resources) - usedBytes;
+	return Math.min(LATEST_MS, Math.max(SOONEST_MS, Math.floor(room / FASTEST_GROWTH)));
+}

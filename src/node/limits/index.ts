@@ -1,0 +1,1 @@
+export { endedByLimit, watchLimits } from "./watch.ts";

@@ -1,0 +1,31 @@
+import { expect, test } from "vitest";
+import type { GuestProcess } from "../../engine/index.ts";
+import { largestFamily, largestProcesses } from "./victim.ts";
+
+function process(pid: number, memoryBytes: number, more: Partial<GuestProcess> = {}): GuestProcess {
+	return { pid, parentPid: 1, groupId: pid, program: "/usr/bin/python3", args: ["python3"], memoryBytes, ...more };
+}
+
+const SERVICES = [
+	process(1, 500, { program: "/opt/offshoot/bin/tini" }),
+	process(2, 500, { program: "/opt/offshoot/bin/busybox", args: ["/opt/offshoot/bin/busybox", "sh", "/opt/offshoot/bin/init"] }),
+	process(7, 900, { program: "/opt/offshoot/bin/offshoot-agentd", groupId: 2 }),
+];
+
+test("the largest processes end, as few as are needed, and never a service of the sandbox", () => {
+	const processes = [...SERVICES, process(20, 100), process(21, 300), process(22, 200)];
+	expect(largestProcesses(processes, 250).map(({ pid }) => pid)).toEqual([21]);
+	expect(largestProcesses(processes, 450).map(({ pid }) => pid)).toEqual([21, 22]);
+});
+
+test("nobody ends when ending everybody would not give back enough", () => {
+	expect(largestProcesses([...SERVICES, process(20, 100)], 200)).toEqual([]);
+	expect(largestProcesses(SERVICES, 200)).toEqual([]);
+});
+
+test("the largest family is the process group with most members, unless a service is among them", () => {
+	const bomb = [30, 31, 32].map((pid) => process(pid, 1, { groupId: 30 }));
+	const besideAgent = [40, 41, 42, 43].map((pid) => process(pid, 1, { groupId: 2 }));
+	expect(largestFamily([...SERVICES, ...besideAgent, ...bomb, process(50, 1)])).toEqual({ groupId: 30, count: 3 });
+	expect(largestFamily(SERVICES)).toBeUndefined();
+});

@@ -1,0 +1,134 @@
+import { existsSync, readdirSync } from "node:fs";
+import { Sandbox } from "e2b";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { campaignLength } from "../support/random.ts";
+import { deleteAtEnd, killAtEnd, newSandbox, sdk } from "../support/sandboxes.ts";
+import { startTestServer, type TestServer } from "../support/server.ts";
+
+/** What `base` promises. */
+const MEMORY_KB = 1024 * 1024;
+const HOG = `python3 -c "
+held = []
+while True: held.append(bytearray(50 << 20))"`;
+
+async function memoryTotal(sandbox: Sandbox): Promise<number> {
+	const { stdout } = await sandbox.commands.run("grep MemTotal /proc/meminfo");
+	return Number(/(\d+) kB/.exec(stdout)?.[1]);
+}
+
+/** How a command that must not succeed ended. */
+async function ending(sandbox: Sandbox, command: string): Promise<string> {
+	return sandbox.commands.run(command, { timeoutMs: 60_000 }).then(
+		() => "it succeeded",
+		(error: unknown) => String(error),
+	);
+}
+
+test("a process that takes all memory is killed like on Linux; its sandbox and its neighbours live on", async () => {
+	const sandbox = await newSandbox();
+	expect(await memoryTotal(sandbox)).toBe(MEMORY_KB);
+	const keeper = await sandbox.commands.run("sleep 1000", { background: true });
+	const times = campaignLength(5, 20);
+	for (let turn = 0; turn < times; turn++) {
+		expect(await ending(sandbox, HOG)).toMatch(/signal: killed/);
+		expect((await sandbox.commands.run("echo alive")).stdout).toBe("alive\n");
+	}
+	expect((await sandbox.commands.list()).map(({ pid }) => pid)).toContain(keeper.pid);
+}, 600_000);
+
+test("hogs at once, and one that fills whole mappings at a time, end as well", async () => {
+	const sandbox = await newSandbox();
+	const several = `for n in 1 2 3; do ${HOG} & done; wait; echo all gone`;
+	expect((await sandbox.commands.run(several, { timeoutMs: 60_000 })).stdout).toBe("all gone\n");
+	const populate = `python3 -c "
+import mmap
+held = []
+while True: held.append(mmap.mmap(-1, 128 << 20, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | mmap.MAP_POPULATE))"`;
+	expect(await ending(sandbox, populate)).toMatch(/signal: killed/);
+	expect((await sandbox.commands.run("echo alive")).stdout).toBe("alive\n");
+}, 180_000);
+
+test("a sandbox made from a snapshot has the limits of its source", async () => {
+	const source = await newSandbox();
+	const { snapshotId } = await source.createSnapshot();
+	const child = await newSandbox(deleteAtEnd(snapshotId));
+	expect(await memoryTotal(child)).toBe(MEMORY_KB);
+	expect(await ending(child, HOG)).toMatch(/signal: killed/);
+	expect((await child.commands.run("echo alive")).stdout).toBe("alive\n");
+}, 180_000);
+
+test("files in memory are bounded, so that they cannot end the sandbox", async () => {
+	const sandbox = await newSandbox();
+	expect(await ending(sandbox, "head -c 2G /dev/zero > /dev/shm/full")).toMatch(/exit status 1/);
+	expect((await sandbox.commands.run("rm /dev/shm/full; echo alive")).stdout).toBe("alive\n");
+}, 180_000);
+
+test("a full disk is an error for the guest and 507 for an upload", async () => {
+	const sandbox = await newSandbox();
+	const { stdout } = await sandbox.commands.run(
+		"fallocate -l $(($(df --output=avail -k / | tail -1) - 64))K full; head -c 1M /dev/zero > more || echo refused",
+	);
+	expect(stdout).toBe("refused\n");
+	await expect(sandbox.files.write("upload", "x".repeat(1 << 20))).rejects.toThrow(/507|space/i);
+	expect((await sandbox.commands.run("rm full; echo alive")).stdout).toBe("alive\n");
+}, 180_000);
+
+/** ms of one command in each sandbox, `rounds` times. */
+async function latencies(sandboxes: readonly Sandbox[], rounds: number): Promise<number[]> {
+	const found: number[] = [];
+	for (let round = 0; round < rounds; round++) {
+		for (const sandbox of sandboxes) {
+			const started = performance.now();
+			expect((await sandbox.commands.run("echo here")).stdout).toBe("here\n");
+			found.push(performance.now() - started);
+		}
+	}
+	return found.sort((a, b) => a - b);
+}
+
+function figures(what: string, sorted: readonly number[]): string {
+	const at = (share: number) => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))]?.toFixed(0);
+	return `${what}: a command in a normal sandbox takes ${at(0.5)} ms p50, ${at(0.9)} ms p90, ${at(1)} ms at most`;
+}
+
+test("fork bomb, CPU burner and memory hog in one sandbox: the others and the server keep answering", async () => {
+	const normal = await Promise.all(Array.from({ length: campaignLength(3, 9) }, () => newSandbox()));
+	const rounds = campaignLength(3, 10);
+	const report = [figures("alone", await latencies(normal, rounds))];
+	for (const [what, command] of [
+		["beside a CPU burner", "for n in 1 2 3 4; do (while :; do :; done) & done; wait"],
+		["beside a memory hog", `while :; do ${HOG}; done`],
+		["beside a fork bomb", "bomb() { bomb | bomb & }; bomb; sleep 60"],
+	] as const) {
+		const wild = killAtEnd(await Sandbox.create("base", sdk()));
+		const running = wild.commands.run(command, { timeoutMs: 60_000 }).catch(() => undefined);
+		report.push(figures(what, await latencies(normal, rounds)));
+		await wild.kill();
+		await running;
+	}
+	console.log(report.join("\n"));
+	expect((await Sandbox.list(sdk()).nextItems()).length).toBeGreaterThanOrEqual(normal.length);
+}, 600_000);
+
+let server: TestServer;
+beforeAll(async () => {
+	server = await startTestServer();
+});
+afterAll(() => server.destroy());
+
+function cgroupsOf(instance: string): string[] {
+	const roots = ["/sys/fs/cgroup", ...readdirSync("/sys/fs/cgroup").map((name) => `/sys/fs/cgroup/${name}`)];
+	return roots.map((root) => `${root}/offshoot-${instance}`).filter((path) => existsSync(path));
+}
+
+test("limits hold after a restart of a killed server, and `down` leaves no cgroup", async () => {
+	const { instance } = await server.status();
+	expect(cgroupsOf(instance)).not.toEqual([]);
+	const sandbox = await Sandbox.create("base", server.sdk);
+	await server.killHard();
+	await server.start();
+	expect(await ending(sandbox, HOG)).toMatch(/signal: killed/);
+	expect((await sandbox.commands.run("echo alive")).stdout).toBe("alive\n");
+	await server.cli("down");
+	expect(cgroupsOf(instance)).toEqual([]);
+}, 300_000);
