@@ -1,5 +1,6 @@
 import { execFile } from "node:child_process";
-import { mkdtemp, rm } from "node:fs/promises";
+import { existsSync } from "node:fs";
+import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -47,6 +48,22 @@ export interface ServerStatus {
 const execute = promisify(execFile);
 const MAIN = join(import.meta.dirname, "../../src/cli/main.ts");
 const START_TIMEOUT_MS = 900_000;
+/** Followed by the pid of the test process that owns the directory. */
+const PREFIX = "offshoot-test-";
+
+/** Ends servers of test processes that were killed, and removes what they had. */
+export async function sweepTestServers(): Promise<void> {
+	for (const name of await readdir(tmpdir())) {
+		const owner = name.startsWith(PREFIX) ? Number(/^\d+(?=-)/.exec(name.slice(PREFIX.length))?.[0]) : Number.NaN;
+		if (Number.isNaN(owner) || existsSync(`/proc/${owner}`)) continue;
+		const dataDir = join(tmpdir(), name);
+		await execute(process.execPath, [MAIN, "down"], {
+			env: { ...process.env, OFFSHOOT_DATA_DIR: dataDir },
+			timeout: START_TIMEOUT_MS,
+		});
+		await rm(dataDir, { recursive: true, force: true });
+	}
+}
 
 /**
  * @param options.dataDir an existing directory, which stays when the server is destroyed; a temporary one unless given
@@ -60,7 +77,7 @@ export async function startTestServer(
 		readonly enter?: readonly string[];
 	} = {},
 ): Promise<TestServer> {
-	const dataDir = options.dataDir ?? (await mkdtemp(join(tmpdir(), "offshoot-test-")));
+	const dataDir = options.dataDir ?? (await mkdtemp(join(tmpdir(), `${PREFIX}${process.pid}-`)));
 	const port = await freePort();
 	let main = MAIN;
 	let childEnv: NodeJS.ProcessEnv = { ...process.env, ...options.env, OFFSHOOT_DATA_DIR: dataDir, OFFSHOOT_PORT: String(port) };

@@ -1,5 +1,5 @@
 import type { TestProject } from "vitest/node";
-import { startTestServer } from "./server.ts";
+import { startTestServer, sweepTestServers } from "./server.ts";
 
 /** One server for all test files that do not kill it; files that do start their own. */
 declare module "vitest" {
@@ -14,6 +14,7 @@ declare module "vitest" {
 }
 
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+	await sweepTestServers();
 	const server = await startTestServer();
 	project.provide("server", { dataDir: server.dataDir, url: server.url, sdk: server.sdk, env: server.env });
 	return () => server.destroy();

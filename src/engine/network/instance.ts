@@ -1,7 +1,8 @@
 /** What an instance needs on the host before its first slot: forwarding, DNS, the rules all slots share. */
+
+import type { Logger } from "pino";
 import { Type } from "typebox";
 import { Value } from "typebox/value";
-import type { Logger } from "pino";
 import { run } from "../command.ts";
 import { DnsForwarder } from "./dns.ts";
 import { openForeignChains } from "./foreign-firewall.ts";
