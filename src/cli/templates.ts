@@ -84,6 +84,9 @@ async function prepareGuest(cacheDir: string, signal: AbortSignal): Promise<Gues
 	}
 }
 
+/** What lies in a checkout's folders and never in a sandbox. */
+const NOT_PACKAGED = new Set(["node_modules", "testing", "__pycache__"]);
+
 /** Everything a change of which makes another tree. */
 async function guestKey(): Promise<string> {
 	const hash = createHash("sha256");
@@ -99,6 +102,6 @@ async function hashTree(hash: ReturnType<typeof createHash>, path: string): Prom
 		hash.update(path.slice(REPOSITORY.length)).update(await readFile(path));
 		return;
 	}
-	for (const name of (await readdir(path)).sort())
-		if (name !== "node_modules" && !name.endsWith(".test.ts")) await hashTree(hash, join(path, name));
+	const names = (await readdir(path)).filter((name) => !NOT_PACKAGED.has(name) && !name.endsWith(".test.ts"));
+	for (const name of names.sort()) await hashTree(hash, join(path, name));
 }

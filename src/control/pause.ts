@@ -107,8 +107,8 @@ async function freeze(
 	try {
 		return await core.node.freezeAndCapture(order, operation.signal);
 	} catch (error) {
-		// The node has let it run again before it threw.
-		await backToRunning(core, operation, pausing, async () => {});
+		// The node has tried already; if that failed too, it is tried until it is so.
+		await backToRunning(core, operation, pausing, (signal) => core.node.unfreeze(order, signal));
 		throw error;
 	}
 }

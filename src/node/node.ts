@@ -58,6 +58,8 @@ export class LocalNode implements NodeClient {
 	readonly #options: NodeOptions;
 	readonly #listeners = new Set<(exit: SandboxExit) => void>();
 	readonly #removing = new Map<string, Promise<void>>();
+	/** Containers that stand still for a pause: nothing that is asked of their guests can happen. */
+	readonly #frozen = new Set<string>();
 	readonly #ahead: ContainersAhead;
 	readonly #stopWatching: () => void;
 	readonly #output: OutputWatch;
@@ -68,7 +70,11 @@ export class LocalNode implements NodeClient {
 		this.#options = options;
 		this.#output = new OutputWatch(options.records, options.engines);
 		const stopExits = watchExits(options.records, (record) => void this.#exited(record));
-		const stopLimits = watchLimits({ ...options, onHopeless: (record, reason) => void this.#end(record, reason) });
+		const stopLimits = watchLimits({
+			...options,
+			isFrozen: (containerId) => this.#frozen.has(containerId),
+			onHopeless: (record, reason) => void this.#end(record, reason),
+		});
 		this.#stopWatching = () => {
 			stopExits();
 			stopLimits();
@@ -182,12 +188,15 @@ export class LocalNode implements NodeClient {
 		const healthy = await agentClient.becomesHealthy(record.slot.address, signal);
 		if (!healthy && order.requireHealthyGuest) throw unhealthy(order.sandboxId);
 		const engine = await engines.open(record.engine);
-		await engine.pause(record.containerId, signal);
+		this.#frozen.add(record.containerId);
 		try {
+			await engine.pause(record.containerId, signal);
 			return await capture(store, engines, record, { ...order, agentUnresponsive: !healthy }, signal);
 		} catch (error) {
 			// The signal may be the reason of the failure; the guest must run again all the same.
-			await engine.resume(record.containerId, AbortSignal.timeout(CLEANUP_TIMEOUT_MS));
+			await this.unfreeze(order, AbortSignal.timeout(CLEANUP_TIMEOUT_MS)).catch((failure) =>
+				this.#options.log.error({ err: failure, sandboxId: order.sandboxId }, "a sandbox could not be let run again yet"),
+			);
 			throw error;
 		}
 	}
@@ -197,6 +206,7 @@ export class LocalNode implements NodeClient {
 		const engine = await this.#options.engines.open(record.engine);
 		const state = (await engine.list(signal)).find((container) => container.id === record.containerId);
 		if (state?.status === "paused") await engine.resume(record.containerId, signal);
+		this.#frozen.delete(record.containerId);
 	}
 
 	async setEgress(order: OrderKey, policy: EgressPolicy, signal: AbortSignal): Promise<void> {
@@ -223,6 +233,7 @@ export class LocalNode implements NodeClient {
 		await engine.remove(record.containerId, AbortSignal.timeout(CLEANUP_TIMEOUT_MS));
 		await this.#options.slots.release(record.slot);
 		await this.#options.records.delete(record.containerId);
+		this.#frozen.delete(record.containerId);
 	}
 
 	async list(signal: AbortSignal): Promise<readonly NodeSandbox[]> {

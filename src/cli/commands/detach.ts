@@ -57,15 +57,20 @@ function launch(config: Config, logPath: string): ChildProcess {
 			cwd: config.dataDir,
 			stdio: ["ignore", log, log, "ipc"],
 			// Relative paths were resolved here, and the server starts elsewhere.
-			env: { ...process.env, OFFSHOOT_DATA_DIR: config.dataDir, OFFSHOOT_CACHE_DIR: config.cacheDir, ...runscEnv(config) },
+			env: { ...process.env, ...resolvedPaths(config) },
 		});
 	} finally {
 		closeSync(log);
 	}
 }
 
-function runscEnv({ runscPath }: Config): NodeJS.ProcessEnv {
-	return runscPath === undefined ? {} : { OFFSHOOT_RUNSC: runscPath };
+function resolvedPaths({ dataDir, cacheDir, runscPath, tls }: Config): NodeJS.ProcessEnv {
+	return {
+		OFFSHOOT_DATA_DIR: dataDir,
+		OFFSHOOT_CACHE_DIR: cacheDir,
+		...(runscPath === undefined ? {} : { OFFSHOOT_RUNSC: runscPath }),
+		...(tls?.files === undefined ? {} : { OFFSHOOT_TLS_CERT: tls.files.cert, OFFSHOOT_TLS_KEY: tls.files.key }),
+	};
 }
 
 async function untilReady(child: ChildProcess, progress: Progress, logPath: string): Promise<void> {

@@ -14,6 +14,8 @@ export interface LimitsWatchOptions {
 	readonly records: Records;
 	readonly engines: Engines;
 	readonly log: Logger;
+	/** True for a container that stands still for a pause: nothing can be ended in it, and that is no reason to give it up. */
+	readonly isFrozen: (containerId: string) => boolean;
 	/** A container that stays above its bounds whatever is ended in it. */
 	readonly onHopeless: (record: ContainerRecord, reason: string) => void;
 }
@@ -35,7 +37,11 @@ export function watchLimits(options: LimitsWatchOptions): () => void {
 			if (guarded.has(record.containerId)) continue;
 			const stop = new AbortController();
 			guarded.set(record.containerId, stop);
-			void guard(options, record, stop.signal);
+			guard(options, record, stop.signal).catch((error) => {
+				if (stop.signal.aborted) return;
+				options.log.error({ err: error, sandboxId: record.sandboxId }, "watching the limits of a sandbox failed; trying again");
+				guarded.delete(record.containerId);
+			});
 		}
 	};
 	const timer = setInterval(scan, SCAN_MS);
@@ -45,24 +51,21 @@ export function watchLimits(options: LimitsWatchOptions): () => void {
 	};
 }
 
+/** Ends with the container, or when it was given up. @throws what makes watching it impossible */
 async function guard(options: LimitsWatchOptions, record: ContainerRecord, signal: AbortSignal): Promise<void> {
-	const { engines, log, onHopeless } = options;
+	const { engines, log, isFrozen, onHopeless } = options;
 	const { limits } = await engines.open(record.engine);
 	if (limits === undefined) return;
 	const relief = { limits, record, log };
 	let failures = 0;
-	try {
-		while (!signal.aborted) {
-			const outcome = await look(relief, signal);
-			failures = outcome.failed ? failures + 1 : 0;
-			if (outcome.hopeless !== undefined) return onHopeless(record, outcome.hopeless);
-			if (failures >= MAX_FAILURES) return onHopeless(record, outOfMemory(record));
-			const usedBytes = usedNow(limits, record);
-			if (usedBytes === undefined) return;
-			await sleep(outcome.failed ? RETRY_MS : nextLook(usedBytes, record.resources), undefined, { signal });
-		}
-	} catch (error) {
-		if (!signal.aborted) log.error({ err: error, sandboxId: record.sandboxId }, "watching the limits of a sandbox failed");
+	while (!signal.aborted) {
+		const outcome = isFrozen(record.containerId) ? UNTOUCHED : await look(relief, signal);
+		failures = outcome.failed ? failures + 1 : 0;
+		if (outcome.hopeless !== undefined) return onHopeless(record, outcome.hopeless);
+		if (failures >= MAX_FAILURES) return onHopeless(record, outOfMemory(record));
+		const usedBytes = usedNow(limits, record);
+		if (usedBytes === undefined) return;
+		await sleep(outcome.failed ? RETRY_MS : nextLook(usedBytes, record.resources), undefined, { signal });
 	}
 }
 
@@ -76,6 +79,8 @@ interface Outcome {
 	/** It is above its bounds and did not answer. */
 	readonly failed: boolean;
 }
+
+const UNTOUCHED: Outcome = { failed: false };
 
 async function look(relief: Relief, signal: AbortSignal): Promise<Outcome> {
 	const { limits, record, log } = relief;

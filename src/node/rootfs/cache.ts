@@ -103,7 +103,7 @@ export async function sweepCache(cacheDir: string): Promise<void> {
 }
 
 /** Makes everything written so far on the filesystem of `path` durable. */
-export async function syncFilesystem(path: string, signal: AbortSignal): Promise<void> {
+async function syncFilesystem(path: string, signal: AbortSignal): Promise<void> {
 	await run(["sync", "--file-system", path], { signal });
 }
 

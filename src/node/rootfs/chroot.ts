@@ -2,7 +2,7 @@
 import { copyFile, mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { readHostNetwork } from "./hostNetwork.ts";
+import { readHostNetwork } from "./host-network.ts";
 import { runIsolated } from "./run.ts";
 
 const SCRIPT = fileURLToPath(new URL("chroot.sh", import.meta.url));

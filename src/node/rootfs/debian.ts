@@ -3,7 +3,7 @@ import { mkdir, readdir, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { removeTree } from "./cache.ts";
 import type { DebianTemplate } from "./definition.ts";
-import { aptAcquireSettings } from "./hostNetwork.ts";
+import { aptAcquireSettings } from "./host-network.ts";
 import { run, runIsolated } from "./run.ts";
 
 const MIRROR = "http://deb.debian.org/debian";

@@ -2,7 +2,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { HOST_PATHS, moveHostPaths, parsePipConfig, readHostNetwork } from "./hostNetwork.ts";
+import { HOST_PATHS, moveHostPaths, parsePipConfig, readHostNetwork } from "./host-network.ts";
 
 test("of a pip configuration only what says how to reach an index is taken", () => {
 	const text = `
