@@ -7,7 +7,7 @@ import { promisify } from "node:util";
 
 /**
  * The baseline: the same runsc binary on the same image, root filesystem and spec, driven by hand with nothing of
- * Offshoot around it.
+ * Offshoot around it, limits included.
  */
 export interface RawRunsc {
 	/** Restores the image in a fresh container; ms of `runsc restore`. The container before it is removed, not timed. */
