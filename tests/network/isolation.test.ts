@@ -91,8 +91,12 @@ describe("a guest", () => {
 			netns,
 		);
 		expect(await seen()).toBe(0);
-		await lab.reach([{ host: WORLD.public, protocol: "udp" }], netns);
-		expect(await seen()).toBe(1);
+		// The counter does count: a datagram with the slot's own source gets through. One may be lost, as datagrams are.
+		const ownPassed = async () => {
+			await lab.reach([{ host: WORLD.public, protocol: "udp" }], netns);
+			return seen();
+		};
+		await expect.poll(ownPassed, { timeout: 20_000 }).toBeGreaterThan(0);
 	});
 
 	test("sends no IPv6", async () => {
