@@ -198,12 +198,9 @@ program
 	.command("bench")
 	.description("run a benchmark, or list them")
 	.argument("[name]", "the program in bench/ to run")
-	.argument("[args...]", "what the program takes, after --")
 	.option("--json", "print JSON")
-	.action((name: string | undefined, args: string[], options: { json?: true }) =>
-		perform(async (config, signal) =>
-			(await import("./commands/bench.ts")).bench(config, name, { json: options.json === true, args }, signal),
-		),
+	.action((name: string | undefined, options: { json?: true }) =>
+		perform(async (_, signal) => (await import("./commands/bench.ts")).bench(name, { json: options.json === true }, signal)),
 	);
 
 async function performServer(serve: (config: Config) => Promise<void>): Promise<void> {

@@ -19,7 +19,7 @@ export interface Actions<T> {
 	readonly join?: (operation: Operation) => Promise<T>;
 }
 
-export function phaseOf(core: Core, record: SandboxRecord): Phase {
+function phaseOf(core: Core, record: SandboxRecord): Phase {
 	return core.operations.current(record.id)?.phase ?? phaseAtRest(record);
 }
 

@@ -30,7 +30,7 @@ export interface GuestEndpoint {
  * listens on either.
  * @throws the last connection error, or the reason of `signal`
  */
-export async function dialGuest(endpoint: GuestEndpoint, signal: AbortSignal): Promise<Socket> {
+async function dialGuest(endpoint: GuestEndpoint, signal: AbortSignal): Promise<Socket> {
 	for (const pause of BACK_OFF_MS) {
 		try {
 			return await dialEither(endpoint, signal);

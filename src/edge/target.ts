@@ -3,7 +3,6 @@
  * headers. Guarantees that a port is a plain decimal number from 1 to 65535 and an id is well formed, so nothing
  * further on has to doubt them, and that a request with two opinions about its host is refused.
  */
-import { isIP } from "node:net";
 import { isSandboxId } from "../protocol/index.ts";
 import type { ClientRequest } from "./client.ts";
 import { fields } from "./headers.ts";
@@ -76,11 +75,6 @@ function hostnameOf(authority: string): string {
 /** True for a host of the form `<digits>-….<domain>`: such a name always wins over routing headers. */
 export function isSandboxHost(hostname: string): boolean {
 	return /^\d[^.-]*-[^.]*\./.test(hostname);
-}
-
-/** True for hosts that stand for the proxy as a whole: `localhost`, an IP address, `sandbox.<domain>`. */
-export function isSharedHost(hostname: string): boolean {
-	return hostname === "localhost" || hostname.startsWith("sandbox.") || hostname.startsWith("[") || isIP(hostname) !== 0;
 }
 
 export function hasRoutingHeaders(req: ClientRequest): boolean {

@@ -32,7 +32,7 @@ export async function hostTraces(instance: string): Promise<HostTraces> {
 }
 
 /** Command lines of engine processes whose state lives in the instance's runtime directory. */
-export async function engineProcesses(instance: string): Promise<string[]> {
+async function engineProcesses(instance: string): Promise<string[]> {
 	const found: string[] = [];
 	for (const pid of await readdir("/proc")) {
 		if (!/^\d+$/.test(pid)) continue;

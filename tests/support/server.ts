@@ -141,7 +141,7 @@ export async function freePort(): Promise<number> {
 }
 
 /** Resolves when no process has this pid any more. */
-export async function processEnd(pid: number): Promise<void> {
+async function processEnd(pid: number): Promise<void> {
 	for (;;) {
 		try {
 			process.kill(pid, 0);

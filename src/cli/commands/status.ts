@@ -18,7 +18,7 @@ export interface Status {
 
 const ANSWER_TIMEOUT_MS = 5000;
 
-export async function readStatus(config: Config, signal: AbortSignal): Promise<Status> {
+async function readStatus(config: Config, signal: AbortSignal): Promise<Status> {
 	const server = await runningServer(config.dataDir);
 	if (server === undefined) return { running: false, dataDir: config.dataDir };
 	const limit = AbortSignal.any([signal, AbortSignal.timeout(ANSWER_TIMEOUT_MS)]);

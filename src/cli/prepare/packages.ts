@@ -8,7 +8,7 @@ export interface RequiredPackage {
 	readonly why: string;
 }
 
-export const REQUIRED_PACKAGES: readonly RequiredPackage[] = [
+const REQUIRED_PACKAGES: readonly RequiredPackage[] = [
 	{ name: "nftables", why: "network rules of sandboxes" },
 	{ name: "iproute2", why: "network namespaces of sandboxes" },
 	{ name: "mmdebstrap", why: "root filesystems of templates" },

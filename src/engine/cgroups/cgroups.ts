@@ -2,8 +2,9 @@ import { mkdirSync, readdirSync, readFileSync } from "node:fs";
 import { rmdir, writeFile } from "node:fs/promises";
 import { basename } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import type { ContainerPressure, ContainerUsage } from "../types.ts";
 import { findLayout } from "./mounts.ts";
-import type { CgroupLayout, CgroupPressure, CgroupUsage, MemoryBounds } from "./types.ts";
+import type { CgroupLayout, MemoryBounds } from "./types.ts";
 
 /**
  * The cgroups of one instance: `/offshoot-<instance>/<container>` in every hierarchy. The engine makes and enters a
@@ -29,12 +30,12 @@ export class Cgroups {
 	}
 
 	/** Undefined when there is no such container. */
-	usage(id: string): CgroupUsage | undefined {
+	usage(id: string): ContainerUsage | undefined {
 		return this.#layout.usage(this.path(id), read);
 	}
 
 	/** Costs more than `usage`. Undefined when there is no such container. */
-	pressure(id: string): CgroupPressure | undefined {
+	pressure(id: string): ContainerPressure | undefined {
 		return this.#layout.pressure(this.path(id), read);
 	}
 

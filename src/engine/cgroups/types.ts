@@ -1,19 +1,4 @@
-/** Bounds of one container and its consumption, whichever version of cgroups the host has. */
-export interface CgroupUsage {
-	/** Bytes charged to the container, reclaimable file cache included: an upper bound that is cheap to read. */
-	readonly chargedBytes: number;
-	/** Host tasks: processes and threads of the engine, which stand for those of the guest. */
-	readonly tasks: number;
-}
-
-export interface CgroupPressure {
-	/** Bytes that cannot be reclaimed. */
-	readonly usedBytes: number;
-	/** Tasks that the kernel killed for want of memory. */
-	readonly oomKills: number;
-	/** How often a new task was refused. */
-	readonly tasksRefused: number;
-}
+import type { ContainerPressure, ContainerUsage } from "../types.ts";
 
 /** Reads a file of a cgroup; undefined when the cgroup or the file does not exist. */
 export type ReadCgroupFile = (path: string) => string | undefined;
@@ -23,8 +8,8 @@ export interface CgroupLayout {
 	readonly version: 1 | 2;
 	/** Every directory that stands for the group `name` (absolute, as in an OCI spec). */
 	dirs(name: string): readonly string[];
-	usage(name: string, read: ReadCgroupFile): CgroupUsage | undefined;
-	pressure(name: string, read: ReadCgroupFile): CgroupPressure | undefined;
+	usage(name: string, read: ReadCgroupFile): ContainerUsage | undefined;
+	pressure(name: string, read: ReadCgroupFile): ContainerPressure | undefined;
 	/** Files and values that set a hard limit, in the order in which they must be written. */
 	bound(name: string, bounds: MemoryBounds): readonly CgroupWrite[];
 }

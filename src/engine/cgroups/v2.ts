@@ -4,8 +4,7 @@ import { field, number } from "./values.ts";
 
 /**
  * cgroups version 2: one hierarchy. Above `memory.high` the kernel slows the container down, which leaves time to
- * choose what to kill; at `memory.max` it kills. Written after the kernel's documentation and tested on fixtures only:
- * no machine with version 2 was at hand.
+ * choose what to kill; at `memory.max` it kills. Tested on fixtures only.
  * Source: Linux, Documentation/admin-guide/cgroup-v2.rst.
  *
  * @param mount mount point of the hierarchy

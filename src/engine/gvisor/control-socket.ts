@@ -89,7 +89,7 @@ const Dump = Type.Array(
 );
 
 /** @throws Error when the engine's answer has another form */
-export function parseProcesses(dump: unknown): GuestProcess[] {
+function parseProcesses(dump: unknown): GuestProcess[] {
 	return Value.Parse(Dump, dump).map(({ exe, args, status, stat }) => ({
 		pid: status.pid,
 		parentPid: status.ppid,

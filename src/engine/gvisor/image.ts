@@ -17,7 +17,7 @@ import type { ImageFile } from "../types.ts";
 const STATE = "checkpoint.img";
 const PAGES_META = "pages_meta.img";
 const PAGES = "pages.img";
-export const IMAGE_FILES: readonly string[] = [STATE, PAGES_META, PAGES];
+const IMAGE_FILES: readonly string[] = [STATE, PAGES_META, PAGES];
 
 const MAGIC = Buffer.from("gVisorSF");
 const MAX_METADATA = 16 * 1024 * 1024;

@@ -114,7 +114,7 @@ function dropsEverything({ expr }: ForeignRule): boolean {
 const IptablesReject = Type.Object({ xt: Type.Object({ name: Type.Literal("REJECT") }) });
 
 /** Handles of the rules that this instance put into a chain. */
-export function ownRules({ table }: InstanceNames, rules: readonly ForeignRule[]): number[] {
+function ownRules({ table }: InstanceNames, rules: readonly ForeignRule[]): number[] {
 	return rules.filter(({ comment }) => comment === table).map(({ handle }) => handle);
 }
 

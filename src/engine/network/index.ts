@@ -2,6 +2,6 @@ export * from "./closed.ts";
 export { isDomainPattern, isHostName } from "./egress/domains.ts";
 export * from "./pool.ts";
 export * from "./probe.ts";
-export { claimAddressRange, releaseAddressRange } from "./ranges.ts";
+export { claimAddressRange } from "./ranges.ts";
 export * from "./teardown.ts";
 export * from "./types.ts";

@@ -9,11 +9,7 @@ export type Launch = Omit<SpawnRequest, "description">;
 const DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /** PATH, the user's own, the sandbox's, the request's; later wins. Nothing of the daemon's own is passed on. */
-export function processEnvironment(
-	user: User,
-	identity: Identity,
-	envs: Readonly<Record<string, string>>,
-): Record<string, string> {
+function processEnvironment(user: User, identity: Identity, envs: Readonly<Record<string, string>>): Record<string, string> {
 	return {
 		PATH: process.env.PATH ?? DEFAULT_PATH,
 		HOME: user.home,

@@ -6,7 +6,7 @@ import { CommandError, run } from "../../command.ts";
 import { runLines } from "../../host/run-lines.ts";
 
 /** Demanded by the `go` line of `module/go.mod`. */
-export const OLDEST_GO = "1.26.3";
+const OLDEST_GO = "1.26.3";
 /** From this version on, Go brings a newer toolchain for a module that asks for it, unless GOTOOLCHAIN=local. */
 const OLDEST_SELF_UPDATING_GO = "1.21";
 /** A PyPI package whose wheels hold the unchanged Go distribution. */

@@ -8,7 +8,7 @@ import type { EngineSource } from "../engines.ts";
 import { judgeVersion } from "./version.ts";
 
 /** A release keeps its helper programs in this directory beside the binary and does not start without them. */
-export const SIDECAR_DIR = "gvisor-bin";
+const SIDECAR_DIR = "gvisor-bin";
 
 /** A build from the Go module has no sidecar programs and must be told to do without. */
 const MODULE_FLAGS = ["--sidecar-usage-policy=LEGACY_DEPRECATED_SLOW_EMBEDDED_FALLBACK"];
