@@ -25,7 +25,7 @@ export interface TeamChoice {
 }
 
 export async function keyCreate(config: Config, name: string, choice: TeamChoice, signal: AbortSignal): Promise<void> {
-	await withTeam(config, choice, signal, async (fleet, team) => {
+	await withTeam("key create", config, choice, signal, async (fleet, team) => {
 		const { key, id } = await createKey(fleet, team.id, name);
 		process.stdout.write(`${key}\n`);
 		process.stderr.write(`Key '${name}' (${id}) of team ${team.slug}; it is shown this once.\n`);
@@ -33,7 +33,7 @@ export async function keyCreate(config: Config, name: string, choice: TeamChoice
 }
 
 export async function keyList(config: Config, choice: TeamChoice, signal: AbortSignal): Promise<void> {
-	await withTeam(config, choice, signal, async (fleet, team) => {
+	await withTeam("key list", config, choice, signal, async (fleet, team) => {
 		const rows = (await fleet.keys.list(team.id)).map(keyRow);
 		process.stdout.write(table(["ID", "NAME", "KEY", "CREATED", "FIRST USED", "LAST USED"], rows));
 	});
@@ -46,17 +46,17 @@ export async function keyRename(
 	choice: TeamChoice,
 	signal: AbortSignal,
 ): Promise<void> {
-	await withTeam(config, choice, signal, async (fleet, team) => {
+	await withTeam("key rename", config, choice, signal, async (fleet, team) => {
 		await renameKey(fleet, team.id, id, name);
 	});
 }
 
 export async function keyRevoke(config: Config, id: string, choice: TeamChoice, signal: AbortSignal): Promise<void> {
-	await withTeam(config, choice, signal, (fleet, team) => revokeKey(fleet, team.id, id));
+	await withTeam("key revoke", config, choice, signal, (fleet, team) => revokeKey(fleet, team.id, id));
 }
 
 export async function teamCreate(config: Config, slug: string, name: string | undefined, signal: AbortSignal): Promise<void> {
-	await withFleet(config, signal, async (fleet) => {
+	await withFleet("team create", config, signal, async (fleet) => {
 		const team = await createTeam(fleet, slug, name);
 		const { key } = await createKey(fleet, team.id, "first");
 		process.stdout.write(`${key}\n`);
@@ -65,14 +65,19 @@ export async function teamCreate(config: Config, slug: string, name: string | un
 }
 
 export async function teamList(config: Config, signal: AbortSignal): Promise<void> {
-	await withFleet(config, signal, async (fleet) => {
+	await withFleet("team list", config, signal, async (fleet) => {
 		const rows = (await fleet.teams.list()).map((team) => [team.id, team.slug, team.name, team.createdAt.toISOString()]);
 		process.stdout.write(table(["ID", "SLUG", "NAME", "CREATED"], rows));
 	});
 }
 
-async function withFleet(config: Config, signal: AbortSignal, work: (fleet: Fleet) => Promise<void>): Promise<void> {
-	requireRoot("key");
+async function withFleet(
+	command: string,
+	config: Config,
+	signal: AbortSignal,
+	work: (fleet: Fleet) => Promise<void>,
+): Promise<void> {
+	requireRoot(command);
 	if ((await readInstanceId(config.dataDir)) === undefined) {
 		throw new OffshootError("not_found", `${config.dataDir} has never had a server. FIX: ./offshoot up --detach`);
 	}
@@ -85,12 +90,13 @@ async function withFleet(config: Config, signal: AbortSignal, work: (fleet: Flee
 }
 
 function withTeam(
+	command: string,
 	config: Config,
 	{ team }: TeamChoice,
 	signal: AbortSignal,
 	work: (fleet: Fleet, team: TeamRecord) => Promise<void>,
 ): Promise<void> {
-	return withFleet(config, signal, async (fleet) => {
+	return withFleet(command, config, signal, async (fleet) => {
 		const found = team === undefined ? fleet.defaultTeam : await fleet.teams.bySlug(team);
 		if (!found) throw new OffshootError("not_found", `there is no team '${team}'. FIX: ./offshoot team list`);
 		await work(fleet, found);

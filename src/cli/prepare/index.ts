@@ -8,10 +8,7 @@ import { installPackages, missingPackages } from "./packages.ts";
 /** @throws OffshootError forbidden */
 export function requireRoot(command: string): void {
 	if (process.getuid?.() === 0) return;
-	throw new OffshootError(
-		"forbidden",
-		`${command} needs root: it makes network namespaces and runs sandboxes. FIX: sudo ./offshoot ${command}`,
-	);
+	throw new OffshootError("forbidden", `${command} needs root. FIX: sudo ./offshoot ${command}`);
 }
 
 /** Announced as a step only when there is something to install. */

@@ -48,7 +48,10 @@ export class ProxyProcess {
 		try {
 			const { child, ports } = await this.#start();
 			if (policy.egressProxy !== undefined && ports.any === undefined) {
-				throw new OffshootError("not_implemented", "network.egressProxy needs a server that runs on Node 26 or later");
+				throw new OffshootError(
+					"not_implemented",
+					"network.egressProxy needs a server that runs on Node 26 or later. FIX: take the older Node off PATH, and ./offshoot brings its own",
+				);
 			}
 			await this.#send(child, slot, policy);
 		} catch (error) {
