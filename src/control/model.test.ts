@@ -1,6 +1,6 @@
 /**
  * Random operations of several clients at once, with steps of the node failing and the server dying in between, against
- * a model that knows only what clients were told. A failing seed can be run again: OFFSHOOT_SEED=<n>.
+ * a model that knows only what clients were told. A failing seed can be run again: OFFSHOOT_TEST_SEED=<n>.
  */
 import { setImmediate } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
@@ -8,7 +8,7 @@ import { OffshootError } from "../protocol/index.ts";
 import { LIFECYCLE, type OperationName } from "./table.ts";
 import { eventually, World } from "./testing/world.ts";
 
-const SEEDS = process.env.OFFSHOOT_SEED ? [Number(process.env.OFFSHOOT_SEED)] : [1, 2, 3, 4];
+const SEEDS = process.env.OFFSHOOT_TEST_SEED ? [Number(process.env.OFFSHOOT_TEST_SEED)] : [1, 2, 3, 4];
 const STEPS = 50;
 /** Shares of the steps in which the server dies, and, up to the second figure, in which the node fails now and then. */
 const DEATH = 0.15;

@@ -1,4 +1,4 @@
-import { readdir, stat } from "node:fs/promises";
+import { readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { Sandbox } from "e2b";
 import { expect, inject, test } from "vitest";
@@ -54,7 +54,6 @@ test("logs tell a sandbox's life and what it prints where nobody listens; a 404 
 test("a guest that prints without end fills nothing on the host", async () => {
 	const sandbox = await newSandbox();
 	const { dataDir } = inject("server");
-	const { readFile } = await import("node:fs/promises");
 	const instance = (await readFile(join(dataDir, "instance"), "utf8")).trim();
 	await sandbox.commands.run("timeout 8 yes spam spam spam > /proc/1/fd/2; true", { user: "root" });
 	const root = `/run/offshoot/${instance}/engines`;

@@ -1,3 +1,5 @@
+import { execFile } from "node:child_process";
+import { promisify } from "node:util";
 import { Sandbox } from "e2b";
 import { describe, expect, inject, test } from "vitest";
 import { type Answer, rest } from "../support/rest.ts";
@@ -93,8 +95,6 @@ describe("keys", () => {
 	});
 
 	test("of the operator's command line work with the running server at once", async () => {
-		const { execFile } = await import("node:child_process");
-		const { promisify } = await import("node:util");
 		const cli = (...args: string[]) =>
 			promisify(execFile)(process.execPath, [new URL("../../src/cli/main.ts", import.meta.url).pathname, ...args], {
 				env: { ...process.env, OFFSHOOT_DATA_DIR: inject("server").dataDir },

@@ -1,6 +1,6 @@
 /**
  * Malformed requests must not end the daemon, and are answered with 4xx, a protocol error, or a closed connection.
- * The number of requests is OFFSHOOT_FUZZ (300); the seed of a failing run is printed and can be set with OFFSHOOT_SEED.
+ * The number of requests is OFFSHOOT_FUZZ (300); the seed of a failing run is printed and can be set with OFFSHOOT_TEST_SEED.
  */
 import { randomInt } from "node:crypto";
 import { connect } from "node:net";
@@ -8,7 +8,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { TestAgent } from "../testing/agent.ts";
 
 const REQUESTS = Number(process.env.OFFSHOOT_FUZZ ?? 300);
-const SEED = Number(process.env.OFFSHOOT_SEED ?? randomInt(2 ** 31));
+const SEED = Number(process.env.OFFSHOOT_TEST_SEED ?? randomInt(2 ** 31));
 
 let agent: TestAgent;
 
