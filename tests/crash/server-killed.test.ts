@@ -113,7 +113,10 @@ async function trim(known: Known): Promise<void> {
 	}
 }
 
-test("SIGKILL in the middle of operations loses nothing acknowledged and leaks nothing", async () => {
+test("SIGKILL in the middle of operations loses nothing acknowledged and leaks nothing", {
+	timeout: 3_600_000,
+	retry: 0,
+}, async () => {
 	const seed = campaignSeed();
 	const random = seededRandom(seed);
 	const known: Known = { running: new Map(), paused: new Map(), snapshots: new Set() };
@@ -152,7 +155,7 @@ test("SIGKILL in the middle of operations loses nothing acknowledged and leaks n
 	const traces = await hostTraces(instance);
 	expect(traces).toEqual({ namespaces: [], links: [], tables: [], mounts: [], processes: [] });
 	await server.start();
-}, 3_600_000);
+});
 
 test("a killed sandbox process ends its row with a 404 and frees what it held", async () => {
 	const sandbox = await Sandbox.create("base", server.sdk);
