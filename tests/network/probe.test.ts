@@ -20,8 +20,11 @@ test("a host with everything passes, and is as it was afterwards", async () => {
 	expect(await lab.traces()).toBe(before);
 });
 
-test("a dropping firewall is named, and fine as long as its chain can be added to", async () => {
-	await lab.sh("nft 'add table ip filter; add chain ip filter FORWARD { type filter hook forward priority 0; policy drop; }'");
+test.each([
+	["policy", "policy drop; }"],
+	["last rule", "policy accept; }; add rule ip filter FORWARD counter drop"],
+])("a firewall that drops by %s is named, and fine as long as its chain can be added to", async (_, rest) => {
+	await lab.sh(`nft 'add table ip filter; add chain ip filter FORWARD { type filter hook forward priority 0; ${rest}'`);
 	const { forwardPolicy } = await lab.probes();
 	expect(forwardPolicy.ok).toBe(true);
 	expect(forwardPolicy.detail).toContain("ip filter FORWARD");

@@ -2,10 +2,8 @@
 import { readdir, readFile, statfs } from "node:fs/promises";
 import { createServer } from "node:net";
 import { dirname, join } from "node:path";
-import { CommandError, run } from "../../engine/index.ts";
 import { parseManifest } from "../../store/index.ts";
 import type { CgroupFacts } from "./host-checks.ts";
-import type { ForwardFacts } from "./network-checks.ts";
 
 export async function probeCgroups(): Promise<CgroupFacts> {
 	const unified = await readFile("/sys/fs/cgroup/cgroup.controllers", "utf8").catch(() => undefined);
@@ -30,62 +28,6 @@ export function probePort(bind: string, port: number): Promise<string | undefine
 	server.once("error", (error: NodeJS.ErrnoException) => resolve(error.code ?? error.message));
 	server.listen({ host: bind, port, exclusive: true }, () => server.close(() => resolve(undefined)));
 	return promise;
-}
-
-export interface NetworkFacts {
-	readonly namespaces: string | undefined;
-	readonly netdevEgress: string | undefined;
-}
-
-/** Makes a namespace with a veth pair and netdev hooks in it, and removes it: rules of the host are not touched. */
-export async function probeNetwork(signal: AbortSignal): Promise<NetworkFacts> {
-	const name = `offshoot-doctor-${process.pid}`;
-	const inside = ["netns", "exec", name];
-	try {
-		const namespaces =
-			(await problemOf("ip", ["netns", "add", name], signal)) ??
-			(await problemOf("ip", ["-n", name, "link", "add", "probe0", "type", "veth", "peer", "name", "probe1"], signal));
-		if (namespaces !== undefined) return { namespaces, netdevEgress: "it is tried in a network namespace, which cannot be made" };
-		const hooks = ["ingress", "egress"].map(
-			(hook) => `chain ${hook} { type filter hook ${hook} device probe0 priority 0; ip daddr set 169.254.0.21; }\n`,
-		);
-		const rules = `table netdev offshoot_doctor {\n${hooks.join("")}}\n`;
-		return { namespaces, netdevEgress: await problemOf("ip", [...inside, "nft", rules], signal) };
-	} finally {
-		await run("ip", ["netns", "delete", name], { signal: AbortSignal.timeout(10_000) }).catch(() => {});
-	}
-}
-
-async function problemOf(file: string, args: readonly string[], signal: AbortSignal): Promise<string | undefined> {
-	try {
-		await run(file, args, { signal });
-		return undefined;
-	} catch (error) {
-		signal.throwIfAborted();
-		if (error instanceof CommandError) return error.stderr.trim().split("\n")[0] || error.message;
-		throw error;
-	}
-}
-
-export async function probeForwarding(signal: AbortSignal): Promise<ForwardFacts> {
-	const listing = await run("nft", ["list", "chains"], { signal });
-	return { dropping: droppingTables(listing.stdout), legacyDrops: await legacyDrops(signal) };
-}
-
-/** Tables of `nft list chains` with a chain on the forward hook whose policy is drop. */
-export function droppingTables(listing: string): readonly string[] {
-	const tables = listing.matchAll(/^table (?<name>.+) \{\n(?<chains>(?:\t.*\n)*)/gm);
-	return [...tables]
-		.filter(({ groups }) => /hook forward priority [^;]+; policy drop;/.test(groups?.chains ?? ""))
-		.map(({ groups }) => groups?.name ?? "");
-}
-
-async function legacyDrops(signal: AbortSignal): Promise<boolean> {
-	// The file lists the tables in use; asking iptables-legacy would bring the table into being.
-	const tables = await readFile("/proc/net/ip_tables_names", "utf8").catch(() => "");
-	if (!tables.split("\n").includes("filter")) return false;
-	const rules = await run("iptables-legacy", ["-S", "FORWARD"], { signal }).catch(() => undefined);
-	return rules?.stdout.startsWith("-P FORWARD DROP") ?? false;
 }
 
 /** Names of the templates that have a published artifact. */

@@ -1,14 +1,14 @@
 /** Every check of `doctor`, in the order in which they are fixed. */
 import { release } from "node:os";
-import { findRunsc } from "../../engine/index.ts";
+import { findRunsc, probeForwardPolicy, probeNetdevEgress, probeNetns } from "../../engine/index.ts";
 import type { Config } from "../config.ts";
 import { runningServer } from "../instance/server-file.ts";
 import { installLine, missingPackages } from "../prepare/packages.ts";
 import type { Check } from "./check.ts";
 import { checkRunsc, checkTemplates } from "./engine-checks.ts";
 import { checkCgroups, checkDisk, checkKernel, checkNode, checkPackages, checkPort, checkRoot } from "./host-checks.ts";
-import { checkForwarding, checkNamespaces, checkNetdevEgress } from "./network-checks.ts";
-import { probeCgroups, probeDisk, probeForwarding, probeNetwork, probePort, probeTemplates } from "./probes.ts";
+import { checkForwarding, checkNeeded } from "./network-checks.ts";
+import { probeCgroups, probeDisk, probePort, probeTemplates } from "./probes.ts";
 
 export function hostChecks(config: Config): readonly Check[] {
 	const { dataDir, cacheDir, bind, port, runscPath } = config;
@@ -17,13 +17,9 @@ export function hostChecks(config: Config): readonly Check[] {
 		{ id: "kernel", title: "kernel", look: async () => checkKernel(release()) },
 		{ id: "node", title: "Node", look: async () => checkNode(process.version) },
 		{ id: "packages", title: "Debian packages", look: lookAtPackages },
-		{
-			id: "netns",
-			title: "network namespaces",
-			look: async (signal) => checkNamespaces((await probeNetwork(signal)).namespaces),
-		},
-		{ id: "nftables", title: "nftables", look: async (signal) => checkNetdevEgress((await probeNetwork(signal)).netdevEgress) },
-		{ id: "forward", title: "forwarding", look: async (signal) => checkForwarding(await probeForwarding(signal)) },
+		{ id: "netns", title: "network namespaces", look: async (signal) => checkNeeded(await probeNetns(signal)) },
+		{ id: "nftables", title: "nftables", look: async (signal) => checkNeeded(await probeNetdevEgress(signal)) },
+		{ id: "forward", title: "forwarding", look: async (signal) => checkForwarding(await probeForwardPolicy(signal)) },
 		{ id: "cgroups", title: "cgroups", look: async () => checkCgroups(await probeCgroups()) },
 		{ id: "disk", title: "disk", look: async () => checkDisk(dataDir, await probeDisk(dataDir)) },
 		{

@@ -7,13 +7,10 @@ import { AddressBlock, namesOf, proxyUidOf } from "./names.ts";
 import { policyRules } from "./policy-rules.ts";
 import { baseRules, slotRules } from "./rules.ts";
 
-export interface ProbeResult {
-	readonly ok: boolean;
-	/** What was found, for people. */
-	readonly detail: string;
-	/** What to do about it; present only when something is wrong. */
-	readonly fix?: string;
-}
+/** What was found, for people, and what to do about it when something is wrong. */
+export type ProbeResult =
+	| { readonly ok: true; readonly detail: string }
+	| { readonly ok: false; readonly detail: string; readonly fix: string };
 
 /** Namespaces and veth pairs. */
 export async function probeNetns(signal: AbortSignal): Promise<ProbeResult> {
@@ -26,8 +23,8 @@ export async function probeNetns(signal: AbortSignal): Promise<ProbeResult> {
 		signal.throwIfAborted();
 		return {
 			ok: false,
-			detail: describe(error),
-			fix: fixFor(error, "ip", "iproute2", "run as root; load the kernel module veth"),
+			detail: `a network namespace with a veth pair cannot be made: ${describe(error)}`,
+			fix: fixFor(error, "ip", "iproute2", "modprobe veth; run as root; in a container, run it privileged"),
 		};
 	}
 }
@@ -48,7 +45,7 @@ export async function probeNetdevEgress(signal: AbortSignal): Promise<ProbeResul
 			"nftables",
 			"use a kernel of 5.16 or later with nftables (CONFIG_NETFILTER_EGRESS, CONFIG_NFT_FIB_IPV4)",
 		);
-		return { ok: false, detail: describe(error), fix };
+		return { ok: false, detail: `nftables refuses the rules of sandboxes: ${describe(error)}`, fix };
 	}
 }
 
@@ -59,13 +56,14 @@ export async function probeForwardPolicy(signal: AbortSignal): Promise<ProbeResu
 			return {
 				ok: false,
 				detail: "iptables-legacy drops forwarded packets, which nftables cannot override",
-				fix: "iptables-legacy -A FORWARD -i 'os+' -j ACCEPT; iptables-legacy -A FORWARD -o 'os+' -j ACCEPT",
+				fix: "iptables-legacy -I FORWARD -i 'os+' -j ACCEPT; iptables-legacy -I FORWARD -o 'os+' -j ACCEPT",
 			};
 		}
 		return await probeNftForward(signal);
 	} catch (error) {
 		signal.throwIfAborted();
-		return { ok: false, detail: describe(error), fix: fixFor(error, "nft", "nftables", "run as root") };
+		const detail = `other firewalls cannot be looked at: ${describe(error)}`;
+		return { ok: false, detail, fix: fixFor(error, "nft", "nftables", "run as root") };
 	}
 }
 
@@ -96,7 +94,10 @@ async function probeNftForward(signal: AbortSignal): Promise<ProbeResult> {
 	};
 }
 
-/** The policy of iptables' old tables, if they are in use at all; they are invisible to nft. */
+/**
+ * The policy of iptables' old tables, which are invisible to nft. Asked only when the tables are in use: asking would
+ * bring them into being.
+ */
 async function legacyForwardDrops(signal: AbortSignal): Promise<boolean> {
 	try {
 		if (!(await readFile("/proc/net/ip_tables_names", "utf8")).split("\n").includes("filter")) return false;
@@ -133,6 +134,8 @@ async function inScratchNamespace(signal: AbortSignal, work: (netns: string) => 
 }
 
 function describe(error: unknown): string {
+	// nft goes on with the whole rule, over several lines.
+	if (error instanceof CommandError && error.stderr !== "") return error.stderr.trim().split("\n")[0] ?? error.message;
 	return error instanceof Error ? error.message : String(error);
 }
 
