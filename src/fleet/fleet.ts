@@ -2,7 +2,7 @@
  * Opens the durable truth. When a write's promise resolves it survives a crash of the process and of the machine; a
  * transaction happens as a whole or not at all.
  */
-import { mkdir } from "node:fs/promises";
+import { mkdir, open } from "node:fs/promises";
 import { dirname } from "node:path";
 import { Kysely } from "kysely";
 import { Migrator } from "kysely/migration";
@@ -49,6 +49,7 @@ const DEFAULT_TEAM = { slug: "local", name: "default" };
 export async function openFleet(options: { readonly path: string }, signal: AbortSignal): Promise<Fleet> {
 	signal.throwIfAborted();
 	await mkdir(dirname(options.path), { recursive: true, mode: 0o700 });
+	await keepPrivate(options.path);
 	const db = new Kysely<Schema>({ dialect: new NodeSqliteDialect(options.path) });
 	try {
 		await migrate(db);
@@ -64,6 +65,13 @@ export async function openFleet(options: { readonly path: string }, signal: Abor
 		await db.destroy();
 		throw error;
 	}
+}
+
+/** Rows hold access tokens and environments. SQLite gives its other files the mode of this one. */
+async function keepPrivate(path: string): Promise<void> {
+	const file = await open(path, "a", 0o600);
+	await file.chmod(0o600);
+	await file.close();
 }
 
 async function migrate(db: Kysely<Schema>): Promise<void> {

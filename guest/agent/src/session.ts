@@ -44,6 +44,8 @@ export class Session {
 	private life = 0;
 	private restoreNotices: "none" | "coming" = "none";
 	private noticed: (() => void) | undefined;
+	/** Called when requests of the life before count no more: at a restore, and when an initialisation tells of one. */
+	onNewLife: () => void = () => undefined;
 
 	/** @param controlKey Ed25519 public key, SPKI DER in base64 */
 	constructor(keeper: SessionKeeper, controlKey: string) {
@@ -77,6 +79,7 @@ export class Session {
 	/** The kernel says that this memory was restored from an image. */
 	async restored(): Promise<void> {
 		this.life += 1;
+		this.onNewLife();
 		await this.lock();
 		this.noticed?.();
 	}
@@ -90,6 +93,7 @@ export class Session {
 		// not come after we have opened for the new one.
 		const early = !this.isLocked && !this.isCurrent(init) && this.restoreNotices === "coming";
 		this.key = init.nextControlKey;
+		this.onNewLife();
 		await this.lock();
 		if (early) await this.notice();
 		return this.life;

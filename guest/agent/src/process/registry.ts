@@ -7,8 +7,17 @@ import { ManagedProcess, type ProcessDescription } from "./managed.ts";
 /** Time during which the end of a process can still be asked for, ms. Source: E2B wire protocol. */
 const REMEMBER_MS = 30_000;
 
+/**
+ * Between the end of a request's time and the end of its process, ms. After a restore a request of the source may seem
+ * over time at once, since the clock went on while the image lay on disk: the news of the restore must come first.
+ */
+const RESTORE_NOTICE_MS = 1_000;
+const SIGKILL = 9;
+
 export class ProcessRegistry {
 	private readonly sysd: Sysd;
+	/** Ends that are about to come, of processes whose request is over time. */
+	private readonly overdue = new Set<NodeJS.Timeout>();
 	private readonly processes = new Map<number, ManagedProcess>();
 
 	constructor(sysd: Sysd) {
@@ -46,6 +55,21 @@ export class ProcessRegistry {
 
 	async signal(process: ManagedProcess, signal: number): Promise<void> {
 		await this.sysd.signal(process.pid, signal);
+	}
+
+	/** Ends a process whose request is over time, unless this memory turns out to be a copy in which nobody waits for it. */
+	endOverdue(process: ManagedProcess): void {
+		const timer = setTimeout(() => {
+			this.overdue.delete(timer);
+			if (process.ending === undefined) void this.signal(process, SIGKILL).catch(() => undefined);
+		}, RESTORE_NOTICE_MS);
+		this.overdue.add(timer);
+	}
+
+	/** After a restore: the requests belong to the source, and so do their deadlines. */
+	spareOverdue(): void {
+		for (const timer of this.overdue) clearTimeout(timer);
+		this.overdue.clear();
 	}
 
 	async resize(process: ManagedProcess, columns: number, rows: number): Promise<void> {

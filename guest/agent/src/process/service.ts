@@ -21,8 +21,6 @@ import { type Launch, launchOf } from "./launch.ts";
 import type { ManagedProcess, ProcessDescription, ProcessEvent } from "./managed.ts";
 import type { ProcessRegistry } from "./registry.ts";
 
-const SIGKILL = 9;
-
 /** Terminals of requests that name no size. */
 const DEFAULT_COLUMNS = 80;
 const DEFAULT_ROWS = 24;
@@ -33,7 +31,7 @@ export function processService(registry: ProcessRegistry, users: Users): Service
 		async *start(request, context) {
 			const process = await startProcess(registry, users, request, context);
 			const deadline = () => {
-				if (isDeadline(context.signal.reason)) void registry.signal(process, SIGKILL).catch(() => undefined);
+				if (isDeadline(context.signal.reason)) registry.endOverdue(process);
 			};
 			context.signal.addEventListener("abort", deadline, { once: true });
 			if (context.signal.aborted) deadline();
