@@ -116,6 +116,14 @@ export interface ContainerState {
 	readonly pid: number;
 }
 
+/** What the first processes of a container printed since it was last taken. */
+export interface TakenOutput {
+	/** The end of it. */
+	readonly text: string;
+	/** How much there was in all. */
+	readonly bytes: number;
+}
+
 export interface SandboxEngine {
 	readonly build: EngineBuild;
 	/** Undefined when the host cannot bound containers. */
@@ -156,9 +164,9 @@ export interface SandboxEngine {
 	remove(id: string, signal: AbortSignal): Promise<void>;
 	/**
 	 * What the container's processes wrote to the standard output and error they were started with, since the last
-	 * call; of more than `maxBytes` the older part is lost. Must be called now and then: it is kept in memory of the host.
+	 * call; of more than `maxBytes` the older part is lost, and less than `minBytes` is left for later. Must be called now and then: it is kept in memory of the host.
 	 */
-	takeOutput(id: string, maxBytes: number): string;
+	takeOutput(id: string, maxBytes: number, minBytes?: number): TakenOutput;
 	/** Every container of this engine build, also those started before a crash of the server. */
 	list(signal: AbortSignal): Promise<readonly ContainerState[]>;
 }

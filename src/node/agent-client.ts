@@ -132,8 +132,17 @@ function call(target: Call, signal: AbortSignal): Promise<Answer> {
 	return promise;
 }
 
+/** An agent is a guest's program: what it answers may be anything, of any length. */
+const MAX_ANSWER_BYTES = 64 * 1024;
+
 async function readAnswer(response: IncomingMessage): Promise<Answer> {
 	const chunks: Buffer[] = [];
-	for await (const chunk of response) chunks.push(chunk);
+	let length = 0;
+	for await (const chunk of response) {
+		chunks.push(chunk);
+		length += chunk.length;
+		// Leaving the loop ends the connection.
+		if (length > MAX_ANSWER_BYTES) throw new Error(`the guest agent's answer is longer than ${MAX_ANSWER_BYTES} bytes`);
+	}
 	return { status: response.statusCode ?? 0, text: Buffer.concat(chunks).toString() };
 }

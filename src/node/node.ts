@@ -51,6 +51,7 @@ export interface NodeOptions {
 const START_TIMEOUT_MS = 60_000;
 /** A cold one, which waits for the programs that a warm one has in memory. */
 const COLD_START_TIMEOUT_MS = 180_000;
+const FLOODED = "its first processes printed without end";
 const CLEANUP_TIMEOUT_MS = 30_000;
 
 export class LocalNode implements NodeClient {
@@ -68,7 +69,7 @@ export class LocalNode implements NodeClient {
 		this.#ahead = new ContainersAhead(options);
 		this.nodeId = options.nodeId;
 		this.#options = options;
-		this.#output = new OutputWatch(options.records, options.engines);
+		this.#output = new OutputWatch(options.records, options.engines, (record) => void this.#end(record, FLOODED));
 		const stopExits = watchExits(options.records, (record) => void this.#exited(record));
 		const stopLimits = watchLimits({
 			...options,

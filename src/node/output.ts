@@ -1,13 +1,15 @@
 /**
  * What the processes of a sandbox print where no client listens: its supervisor, its guest agent, its interpreter. The
- * engine holds it for us; it is taken from there often and in small parts, so that a guest which prints without end
- * can't fill the host.
+ * engine holds it for us, outside what the sandbox is limited to; so it is emptied many times a second, also while a
+ * sandbox is being started, and a sandbox that prints without end is ended.
  */
 import type { Engines } from "../engine/index.ts";
 import type { ContainerRecord, Records } from "./records.ts";
 import type { SandboxOutput } from "./types.ts";
 
-const POLL_MS = 500;
+const POLL_MS = 100;
+/** More than this between two looks is no log but an attempt to fill the host, bytes. */
+const FLOOD_BYTES = 16 * 1024 * 1024;
 /** Taken at a time; of what is more, the older part is lost. */
 const MAX_BYTES = 64 * 1024;
 const MAX_LINE_LENGTH = 2_000;
@@ -18,7 +20,11 @@ export class OutputWatch {
 	readonly #listeners = new Set<(output: SandboxOutput) => void>();
 	readonly #timer: NodeJS.Timeout;
 
-	constructor(records: Records, engines: Engines) {
+	readonly #onFlood: (record: ContainerRecord) => void;
+
+	/** @param onFlood called for a ready container that prints more than the host can hold */
+	constructor(records: Records, engines: Engines, onFlood: (record: ContainerRecord) => void) {
+		this.#onFlood = onFlood;
 		this.#records = records;
 		this.#engines = engines;
 		this.#timer = setInterval(() => void this.#takeAll(), POLL_MS);
@@ -34,7 +40,11 @@ export class OutputWatch {
 		const { sandboxId, incarnation } = record;
 		try {
 			const engine = await this.#engines.open(record.engine);
-			const lines = linesOf(engine.takeOutput(record.containerId, MAX_BYTES));
+			// While it is being started, what little there is may be the engine's reason for a failure.
+			const minBytes = record.phase === "ready" ? 1 : MAX_BYTES;
+			const { text, bytes } = engine.takeOutput(record.containerId, MAX_BYTES, minBytes);
+			if (bytes > FLOOD_BYTES && record.phase === "ready") this.#onFlood(record);
+			const lines = linesOf(text);
 			if (lines.length === 0) return;
 			for (const listener of this.#listeners) listener({ sandboxId, incarnation, lines });
 		} catch {
@@ -47,7 +57,7 @@ export class OutputWatch {
 	}
 
 	async #takeAll(): Promise<void> {
-		for (const record of this.#records.all()) if (record.phase === "ready") await this.take(record);
+		for (const record of this.#records.all()) await this.take(record);
 	}
 }
 

@@ -91,7 +91,7 @@ async function bootUntilReady(
 	const answers = <T>(what: string, answer: Promise<T>) =>
 		answer.catch((error: unknown) => {
 			signal.throwIfAborted();
-			throw notReady(source, what, builder.engines.current.takeOutput(containerId, CONSOLE_TAIL_BYTES), error);
+			throw notReady(source, what, builder.engines.current.takeOutput(containerId, CONSOLE_TAIL_BYTES).text, error);
 		});
 	await answers("its guest agent", agentClient.awaitAgent(slot.address, limit));
 	const next = newControlKey();

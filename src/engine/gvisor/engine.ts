@@ -11,6 +11,7 @@ import type {
 	EngineBuild,
 	ImageFacts,
 	SandboxEngine,
+	TakenOutput,
 } from "../types.ts";
 import { inspectFilesImage } from "./files-image.ts";
 import { inspectImage } from "./image.ts";
@@ -168,8 +169,8 @@ class GvisorEngine implements SandboxEngine {
 		await rm(this.#bundle(id), { recursive: true, force: true });
 	}
 
-	takeOutput(id: string, maxBytes: number): string {
-		return takeTail(join(this.#bundle(id), LOG_FILE), maxBytes);
+	takeOutput(id: string, maxBytes: number, minBytes?: number): TakenOutput {
+		return takeTail(join(this.#bundle(id), LOG_FILE), maxBytes, minBytes);
 	}
 
 	async list(signal: AbortSignal): Promise<readonly ContainerState[]> {

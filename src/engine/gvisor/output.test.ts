@@ -7,12 +7,13 @@ import { takeTail } from "./output.ts";
 test("output is taken once, and of too much only the end", async () => {
 	const directory = await mkdtemp(join(tmpdir(), "offshoot-output-"));
 	const path = join(directory, "log");
-	expect(takeTail(path, 10)).toBe("");
+	expect(takeTail(path, 10)).toEqual({ text: "", bytes: 0 });
 	await appendFile(path, "one\n");
-	expect(takeTail(path, 10)).toBe("one\n");
-	expect(takeTail(path, 10)).toBe("");
+	expect(takeTail(path, 10, 5)).toEqual({ text: "", bytes: 0 });
+	expect(takeTail(path, 10)).toEqual({ text: "one\n", bytes: 4 });
+	expect(takeTail(path, 10)).toEqual({ text: "", bytes: 0 });
 	await appendFile(path, "0123456789abcdef");
-	expect(takeTail(path, 10)).toBe("6789abcdef");
+	expect(takeTail(path, 10)).toEqual({ text: "6789abcdef", bytes: 16 });
 	expect(await readFile(path, "utf8")).toBe("");
 	await rm(directory, { recursive: true });
 });
