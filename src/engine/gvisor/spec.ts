@@ -46,7 +46,7 @@ const MOUNTS = [
 	{ destination: "/sys", type: "sysfs", source: "sysfs", options: ["nosuid", "noexec", "nodev", "ro"] },
 	{ destination: "/run", type: "tmpfs", source: "tmpfs", options: ["nosuid", "nodev", "mode=755"] },
 	// gVisor puts a tmpfs of its own on a /tmp without mounts: its files would count as memory and be lost with it.
-	{ destination: "/tmp/.X11-unix", type: "tmpfs", source: "tmpfs", options: ["nosuid", "nodev", "mode=1777"] },
+	{ destination: "/tmp/.X11-unix", type: "tmpfs", source: "tmpfs", options: ["nosuid", "nodev", "mode=1777", "size=1m"] },
 ];
 
 const MB = 1024 * 1024;

@@ -89,6 +89,8 @@ class HostSlotPool implements SlotPool {
 	readonly #stop = new AbortController();
 	readonly #free: SlotRecord[] = [];
 	readonly #used = new Map<number, SlotRecord>();
+	/** The last policy that was begun to be set, by slot. */
+	readonly #settingPolicy = new WeakMap<SlotRecord, Promise<void>>();
 	/** Indexes nothing may be made at: left by a former process, or not cleaned up. */
 	readonly #reserved: Set<number>;
 	/** Slots being made or cleaned, by index. None of these promises rejects. */
@@ -138,12 +140,20 @@ class HostSlotPool implements SlotPool {
 	}
 
 	async setEgress(slot: Slot, policy: EgressPolicy, signal: AbortSignal): Promise<void> {
-		const { names, proxy } = this.#parts;
 		const record = this.#recordOf(slot);
-		const rules = (record.closed ? firstPolicyRules : policyRules)(names, slot.index, policy);
+		const setting = this.#applyPolicy(record, policy, signal);
+		this.#settingPolicy.set(record, setting);
+		await setting;
+	}
+
+	async #applyPolicy(record: SlotRecord, policy: EgressPolicy, signal: AbortSignal): Promise<void> {
+		const { names, proxy } = this.#parts;
+		const rules = (record.closed ? firstPolicyRules : policyRules)(names, record.slot.index, policy);
 		record.closed = false;
 		// Before the rules that lead to it; and what it still carries ends only when nothing leads to it any more.
 		if (needsProxy(policy)) await proxy.set(record.slot.address, policy);
+		// The slot may have been given back meanwhile: its next user must not get this policy.
+		this.#recordOf(record.slot);
 		await runNft(rules, signal);
 		if (!needsProxy(policy)) await proxy.drop(record.slot.address);
 	}
@@ -152,7 +162,13 @@ class HostSlotPool implements SlotPool {
 		const record = this.#used.get(slot.index);
 		if (record === undefined) return;
 		this.#used.delete(slot.index);
-		await this.#track(slot.index, this.#clean(record));
+		await this.#track(slot.index, this.#cleanAfterPolicy(record));
+	}
+
+	/** A policy that is still being set must have come to its end, or it would land on the slot's next user. */
+	async #cleanAfterPolicy(record: SlotRecord): Promise<void> {
+		await this.#settingPolicy.get(record)?.catch(() => {});
+		await this.#clean(record);
 	}
 
 	async #clean(record: SlotRecord): Promise<void> {
