@@ -51,11 +51,11 @@ test("logs tell a sandbox's life and what it prints where nobody listens; a 404 
 	});
 });
 
-test("a guest that prints without end fills nothing on the host", async () => {
+test("what a guest prints in bulk fills nothing on the host", async () => {
 	const sandbox = await newSandbox();
 	const { dataDir } = inject("server");
 	const instance = (await readFile(join(dataDir, "instance"), "utf8")).trim();
-	await sandbox.commands.run("timeout 8 yes spam spam spam > /proc/1/fd/2; true", { user: "root" });
+	await sandbox.commands.run("yes spam spam spam | head -c 5000000 > /proc/1/fd/2", { user: "root" });
 	const root = `/run/offshoot/${instance}/engines`;
 	await until("the host's copy of the output is small", async () => (await bytesOfLogs(root)) < 1024 * 1024, 5_000);
 	const { body } = await rest("GET", `/sandboxes/${sandbox.sandboxId}/logs`);
