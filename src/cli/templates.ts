@@ -18,7 +18,7 @@ interface BuiltIn {
 	readonly ahead: number;
 }
 
-export const BUILT_IN: readonly BuiltIn[] = [
+const BUILT_IN: readonly BuiltIn[] = [
 	{ name: "base", resources: { cpuCount: 2, memoryMB: 1024, diskSizeMB: 10_240 }, interpreter: false, ahead: 1 },
 	{ name: "code-interpreter-v1", resources: { cpuCount: 2, memoryMB: 2048, diskSizeMB: 10_240 }, interpreter: true, ahead: 2 },
 ];

@@ -2,11 +2,11 @@
  * Rows of sandboxes. Every change of state is a compare-and-set: it happens only if the row is still as the caller
  * believes, so two writers can never both win.
  */
-import type { Kysely } from "kysely";
+import type { Kysely, Updateable } from "kysely";
 import { writeFlag, writeTime } from "./columns.ts";
 import type { SandboxRecord, SandboxRowState } from "./records.ts";
 import { type SandboxPatch, toSandbox, toSandboxColumns, toSandboxRow } from "./sandbox-row.ts";
-import type { Schema } from "./schema.ts";
+import type { SandboxesTable, Schema } from "./schema.ts";
 
 /** What a row must still be for a compare-and-set to happen. */
 export type Expected = Pick<SandboxRecord, "state" | "operationId" | "incarnation" | "nodeId">;
@@ -75,16 +75,7 @@ export class SandboxRepository {
 
 	/** Sets the end of a running life. @returns undefined when that life is over */
 	async setEnd(id: string, incarnation: number, endAt: Date): Promise<SandboxRecord | undefined> {
-		const row = await this.#db
-			.updateTable("sandboxes")
-			.set({ end_at: writeTime(endAt) })
-			.set((eb) => ({ revision: eb("revision", "+", 1) }))
-			.where("id", "=", id)
-			.where("incarnation", "=", incarnation)
-			.where("state", "in", ["running", "snapshotting"])
-			.returningAll()
-			.executeTakeFirst();
-		return row && toSandbox(row);
+		return this.#updateRunning(id, incarnation, { end_at: writeTime(endAt) });
 	}
 
 	/** Sets what a running sandbox may reach. @returns undefined when that life is over */
@@ -93,12 +84,21 @@ export class SandboxRepository {
 		incarnation: number,
 		{ network, allowInternetAccess }: Pick<SandboxRecord, "network" | "allowInternetAccess">,
 	): Promise<SandboxRecord | undefined> {
+		return this.#updateRunning(id, incarnation, {
+			network: network === undefined ? null : JSON.stringify(network),
+			allow_internet_access: allowInternetAccess === undefined ? null : writeFlag(allowInternetAccess),
+		});
+	}
+
+	/** Changes a row only while that life of the sandbox goes on. */
+	async #updateRunning(
+		id: string,
+		incarnation: number,
+		change: Updateable<Pick<SandboxesTable, "end_at" | "network" | "allow_internet_access">>,
+	): Promise<SandboxRecord | undefined> {
 		const row = await this.#db
 			.updateTable("sandboxes")
-			.set({
-				network: network === undefined ? null : JSON.stringify(network),
-				allow_internet_access: allowInternetAccess === undefined ? null : writeFlag(allowInternetAccess),
-			})
+			.set(change)
 			.set((eb) => ({ revision: eb("revision", "+", 1) }))
 			.where("id", "=", id)
 			.where("incarnation", "=", incarnation)
