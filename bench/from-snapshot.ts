@@ -1,5 +1,5 @@
 import { Sandbox } from "@e2b/code-interpreter";
-import { newestArtifact, withServer } from "./support/bench-server.ts";
+import { newestArtifact, settle, withServer } from "./support/bench-server.ts";
 import { openRawRunsc } from "./support/raw-runsc.ts";
 import { printReport } from "./support/report.ts";
 import { interleave, timed } from "./support/stats.ts";
@@ -15,9 +15,13 @@ await withServer(async (server) => {
 	const live: Sandbox[] = [];
 	const rows = await interleave(
 		{
-			"raw runsc restore": () => raw.restore(),
+			"raw runsc restore": async () => {
+				await settle(server);
+				return raw.restore();
+			},
 			"create from snapshot": async () => {
 				await Promise.all(live.splice(0).map((sandbox) => sandbox.kill()));
+				await settle(server);
 				return timed(async () => live.push(await Sandbox.create(snapshotId)));
 			},
 		},

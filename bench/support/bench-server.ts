@@ -1,5 +1,6 @@
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { startTestServer, type TestServer } from "../../tests/support/server.ts";
 
 /** A server of its own for one benchmark; the SDK finds it through the environment. */
@@ -12,6 +13,20 @@ export async function withServer<T>(work: (server: TestServer) => Promise<T>): P
 		await server.destroy();
 	}
 }
+
+/**
+ * Resolves when the server has refilled its pool after the work before: neither the product nor the baseline is to be
+ * measured beside that.
+ */
+export async function settle(server: TestServer): Promise<void> {
+	for (;;) {
+		const { ready, wanted } = (await server.status()).pools.containers;
+		if (ready >= wanted) return;
+		await sleep(SETTLE_PAUSE_MS);
+	}
+}
+
+const SETTLE_PAUSE_MS = 100;
 
 /** Id of the newest published artifact of a kind; the server must be quiet. */
 export async function newestArtifact(dataDir: string, kind: "template" | "snapshot", templateName?: string): Promise<string> {

@@ -2,7 +2,7 @@
  * Composes the single-machine server from the rooms, in the order of their dependencies, and takes it apart in the
  * reverse order.
  */
-import { mkdir, readFile, rm } from "node:fs/promises";
+import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { type Logger, pino } from "pino";
 import manifest from "../../package.json" with { type: "json" };
@@ -19,7 +19,7 @@ import {
 	type SlotPool,
 } from "../engine/index.ts";
 import { openFleet } from "../fleet/index.ts";
-import { adopt, LocalNode, openRecords } from "../node/index.ts";
+import { adopt, LocalNode, openRecords, readHostTrust } from "../node/index.ts";
 import { openStore } from "../store/index.ts";
 import { runtimeDirectory, serveOperator } from "./instance/operator-socket.ts";
 import type { CleanHost, ServerOptions, StartServer } from "./server-contract.ts";
@@ -88,8 +88,9 @@ async function compose(
 	const records = await openRecords(join(runtimeDir, "containers"));
 	await progress.step("Sandboxes of an earlier run", () => adopt({ engines, slots, records, log }, signal));
 
-	const templates = await prepareTemplates(config, { store, engines, slots }, progress, signal);
-	const node = await openNode({ store, engines, slots, records, log }, signal);
+	const trust = await readHostTrust();
+	const templates = await prepareTemplates(config, { store, engines, slots, trust }, progress, signal);
+	const node = await openNode({ store, engines, slots, records, trust, log }, signal);
 	teardown.add("node", () => node.close());
 	for (const template of templates) await node.keepAhead(template.facts.artifactId, template.ahead);
 
@@ -143,12 +144,11 @@ async function openSlots({ config, instanceId }: ServerOptions, log: Logger, sig
 	);
 }
 
-type NodeParts = Omit<ConstructorParameters<typeof LocalNode>[0], "nodeId" | "caBundle" | "cpuFeatures">;
+type NodeParts = Omit<ConstructorParameters<typeof LocalNode>[0], "nodeId" | "cpuFeatures">;
 
 async function openNode(parts: NodeParts, signal: AbortSignal): Promise<LocalNode> {
-	const caBundle = await readFile("/etc/ssl/certs/ca-certificates.crt", "utf8").catch(() => undefined);
 	const cpuFeatures = await parts.engines.current.cpuFeatures(signal);
-	return new LocalNode({ ...parts, nodeId: "local", caBundle, cpuFeatures });
+	return new LocalNode({ ...parts, nodeId: "local", cpuFeatures });
 }
 
 function engineDirectories(dataDir: string, runtimeDir: string) {

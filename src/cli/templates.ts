@@ -4,7 +4,7 @@ import { mkdir, readdir, readFile, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { packageGuest } from "../../guest/agent/package.ts";
 import type { Engines, Resources, SlotPool } from "../engine/index.ts";
-import { type ArtifactFacts, buildRootfs, buildTemplate } from "../node/index.ts";
+import { type ArtifactFacts, buildRootfs, buildTemplate, type Trust } from "../node/index.ts";
 import type { Store } from "../store/index.ts";
 import type { Config } from "./config.ts";
 import { REPOSITORY } from "./repository.ts";
@@ -31,6 +31,7 @@ export interface TemplateRooms {
 	readonly store: Store;
 	readonly engines: Engines;
 	readonly slots: SlotPool;
+	readonly trust: Trust | undefined;
 }
 
 /** Builds what is not built yet; with everything cached this takes a second. */

@@ -79,6 +79,7 @@ function manifestOf(record: ContainerRecord, request: CaptureRequest, image: Ima
 		agent: record.agent,
 		controlKey: record.controlKey,
 		generation: record.generation,
+		...(record.trust === undefined ? {} : { trust: record.trust }),
 		envs: { ...request.envs },
 		resources: record.resources,
 		files: [...image.files],

@@ -1,3 +1,4 @@
+import { availableParallelism } from "node:os";
 import type { Logger } from "pino";
 import type { ContainerConfig, Engines, SandboxEngine, Slot, SlotPool } from "../engine/index.ts";
 import { newSandboxId } from "../protocol/index.ts";
@@ -27,14 +28,17 @@ interface Shelf {
 	readonly ready: ContainerAhead[];
 }
 
-/** Refilling waits until the starts it makes room for are over: on a busy machine it would slow them down. */
+/** Refilling begins this long after the last start: the first calls to a new sandbox come at once. */
 const QUIET_MS = 40;
+/** Starts that leave a processor for refilling. Making a container beside a restore on two cores slows it by a third. */
+const STARTS_BESIDE = Math.floor(availableParallelism() / 4);
 
 export class ContainersAhead {
 	readonly #options: ContainersAheadOptions;
 	readonly #shelves = new Map<string, Shelf>();
 	readonly #closing = new AbortController();
 	#timer: NodeJS.Timeout | undefined;
+	#starting = 0;
 	#filling: Promise<void> = Promise.resolve();
 
 	constructor(options: ContainersAheadOptions) {
@@ -53,9 +57,18 @@ export class ContainersAhead {
 
 	/** A container for this artifact, now the caller's; undefined when none is ready. */
 	take(artifact: Artifact): ContainerAhead | undefined {
-		const container = this.#shelves.get(shelfKey(artifact))?.ready.shift();
-		this.#refillSoon();
-		return container;
+		return this.#shelves.get(shelfKey(artifact))?.ready.shift();
+	}
+
+	/** Runs a start, and refills after it. */
+	async during<T>(start: () => Promise<T>): Promise<T> {
+		this.#starting += 1;
+		try {
+			return await start();
+		} finally {
+			this.#starting -= 1;
+			this.#refillSoon();
+		}
 	}
 
 	stats(): { readonly ready: number; readonly wanted: number } {
@@ -77,15 +90,19 @@ export class ContainersAhead {
 
 	#refillSoon(): void {
 		clearTimeout(this.#timer);
-		if (this.#closing.signal.aborted) return;
+		if (!this.#mayFill()) return;
 		this.#timer = setTimeout(() => {
 			this.#filling = this.#filling.then(() => this.#refill());
 		}, QUIET_MS);
 	}
 
+	#mayFill(): boolean {
+		return !this.#closing.signal.aborted && this.#starting <= STARTS_BESIDE;
+	}
+
 	async #refill(): Promise<void> {
 		for (const shelf of this.#shelves.values()) {
-			while (shelf.ready.length < shelf.wanted && !this.#closing.signal.aborted) {
+			while (shelf.ready.length < shelf.wanted && this.#mayFill()) {
 				const container = await this.#make(shelf).catch((error) => {
 					if (!this.#closing.signal.aborted)
 						this.#options.log.warn({ err: error }, "making a container ahead failed; starts go on without");

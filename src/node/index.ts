@@ -3,4 +3,5 @@ export { LocalNode, type NodeOptions } from "./node.ts";
 export { openRecords } from "./records.ts";
 export { buildRootfs } from "./rootfs/index.ts";
 export { buildTemplate, type TemplateSource } from "./template-build.ts";
+export { readHostTrust, type Trust } from "./trust.ts";
 export * from "./types.ts";

@@ -14,6 +14,7 @@ import { endedByLimit, watchLimits } from "./limits/index.ts";
 import { OutputWatch } from "./output.ts";
 import type { ContainerRecord, Records } from "./records.ts";
 import { agentInit, newRecord } from "./start-order.ts";
+import type { Trust } from "./trust.ts";
 import type {
 	ArtifactFacts,
 	CaptureOrder,
@@ -40,8 +41,8 @@ export interface NodeOptions {
 	readonly engines: Engines;
 	readonly slots: SlotPool;
 	readonly records: Records;
-	/** PEM bundle of the host's trust store, given to every guest; undefined leaves the guest's own. */
-	readonly caBundle: string | undefined;
+	/** Given to every guest; undefined leaves the guest its own. */
+	readonly trust: Trust | undefined;
 	/** Features of this host's processors, as the engine names them. */
 	readonly cpuFeatures: readonly string[];
 	readonly log: Logger;
@@ -82,7 +83,11 @@ export class LocalNode implements NodeClient {
 		};
 	}
 
-	async start(order: StartOrder, signal: AbortSignal): Promise<StartedSandbox> {
+	start(order: StartOrder, signal: AbortSignal): Promise<StartedSandbox> {
+		return this.#ahead.during(() => this.#start(order, signal));
+	}
+
+	async #start(order: StartOrder, signal: AbortSignal): Promise<StartedSandbox> {
 		const existing = this.#options.records.find(order.sandboxId, order.incarnation);
 		if (existing?.phase === "ready") return startedOf(existing);
 		if (existing !== undefined) await this.#removeContainer(existing);
@@ -172,10 +177,11 @@ export class LocalNode implements NodeClient {
 
 	/** @param record with the control key that the agent trusts now */
 	async #initialise(record: ContainerRecord, order: StartOrder, signal: AbortSignal): Promise<ContainerRecord> {
+		const { trust } = this.#options;
 		const next = newControlKey();
-		const init = agentInit(order, record, next.publicKey, this.#options.caBundle);
+		const init = agentInit(order, record, next.publicKey, trust);
 		await agentClient.init(record.slot.address, init, record.controlKey, signal);
-		return { ...record, phase: "ready", controlKey: next.privateKey };
+		return { ...record, phase: "ready", controlKey: next.privateKey, ...(trust && { trust: trust.digest }) };
 	}
 
 	capture(order: CaptureOrder, signal: AbortSignal): Promise<ArtifactFacts> {

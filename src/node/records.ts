@@ -29,6 +29,8 @@ const RecordSchema = Type.Object({
 	/** Private half of the key that this container's agent trusts. */
 	controlKey: Type.String(),
 	generation: Type.Integer(),
+	/** Digest of the certificates that the guest was given; absent when it never was. */
+	trust: Type.Optional(Type.String()),
 });
 
 export type ContainerRecord = Static<typeof RecordSchema>;

@@ -4,6 +4,7 @@ import type { AgentInit } from "../protocol/index.ts";
 import type { Artifact } from "../store/index.ts";
 import type { ContainerAhead } from "./containers-ahead.ts";
 import type { ContainerRecord } from "./records.ts";
+import type { Trust } from "./trust.ts";
 import type { StartOrder } from "./types.ts";
 
 const ENTROPY_BYTES = 32;
@@ -27,6 +28,7 @@ export function newRecord(order: StartOrder, { manifest, spec }: Artifact, place
 		spec: { ...spec },
 		controlKey: manifest.controlKey,
 		generation: manifest.generation + 1,
+		...(manifest.trust === undefined ? {} : { trust: manifest.trust }),
 	};
 }
 
@@ -34,7 +36,7 @@ export function agentInit(
 	order: StartOrder,
 	record: ContainerRecord,
 	nextControlKey: string,
-	caBundle: string | undefined,
+	trust: Trust | undefined,
 ): AgentInit {
 	return {
 		sandboxId: order.sandboxId,
@@ -47,7 +49,7 @@ export function agentInit(
 		envs: order.envs,
 		hostname: order.sandboxId,
 		timestampMs: Date.now(),
-		...(caBundle === undefined ? {} : { caBundle }),
+		...(trust === undefined || trust.digest === record.trust ? {} : { caBundle: trust.bundle }),
 		entropy: randomBytes(ENTROPY_BYTES).toString("base64"),
 	};
 }

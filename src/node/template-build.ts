@@ -7,6 +7,7 @@ import { capture, factsOf } from "./capture.ts";
 import { newControlKey } from "./control-key.ts";
 import { initEnv } from "./init-env.ts";
 import type { ContainerRecord } from "./records.ts";
+import type { Trust } from "./trust.ts";
 import type { ArtifactFacts } from "./types.ts";
 
 /**
@@ -26,6 +27,7 @@ export interface TemplateBuilder {
 	readonly store: Store;
 	readonly engines: Engines;
 	readonly slots: SlotPool;
+	readonly trust: Trust | undefined;
 }
 
 const READY_TIMEOUT_MS = 180_000;
@@ -107,11 +109,13 @@ async function bootUntilReady(
 		hostname: "sandbox",
 		timestampMs: Date.now(),
 		entropy: randomBytes(32).toString("base64"),
+		...(builder.trust && { caBundle: builder.trust.bundle }),
 	};
 	await answers("its guest agent", agentClient.init(slot.address, init, record.controlKey, limit));
 	if (source.interpreter) await answers("its code interpreter", agentClient.awaitInterpreter(slot.address, limit));
 	await agentClient.compact(slot.address, limit);
-	return { ...record, phase: "ready", pid: state.pid, controlKey: next.privateKey };
+	const trust = builder.trust && { trust: builder.trust.digest };
+	return { ...record, phase: "ready", pid: state.pid, controlKey: next.privateKey, ...trust };
 }
 
 /** What did not answer, and the last the template itself said about it. */

@@ -37,6 +37,8 @@ const Fields = {
 	memoryBytes: Type.Integer({ minimum: 0 }),
 	/** Upper bound of the source's stall, ms. */
 	pauseMs: Type.Number(),
+	/** SHA-256 of the certificates that the captured guest was given. */
+	trust: Type.Optional(Type.String()),
 };
 
 /** Knew images of memory only. */

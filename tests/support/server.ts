@@ -43,6 +43,7 @@ export interface ServerStatus {
 	readonly pid: number;
 	readonly instance: string;
 	readonly sandboxes: { readonly running: number; readonly paused: number };
+	readonly pools: { readonly containers: { readonly ready: number; readonly wanted: number } };
 }
 
 const execute = promisify(execFile);

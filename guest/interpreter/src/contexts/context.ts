@@ -41,6 +41,7 @@ export class Context {
 	readonly #turn = new Turn();
 	readonly #closing = new AbortController();
 	#session: Promise<Session> | undefined;
+	#reseeded: Promise<void> = Promise.resolve();
 
 	constructor(options: ContextOptions) {
 		this.#options = options;
@@ -62,6 +63,7 @@ export class Context {
 		const pass = await this.#turn.take(signal);
 		let session: Session | undefined;
 		try {
+			await this.#reseeded;
 			session = await this.#ready();
 			session.used = true;
 			if (signal.aborted) return;
@@ -85,11 +87,16 @@ export class Context {
 		await fresh;
 	}
 
-	/** Gives the kernel's random generators a seed of its own made from `entropy`. */
-	async reseed(entropy: Buffer): Promise<void> {
+	/** Gives the kernel's random generators a seed of its own made from `entropy`; no execution begins before it has it. */
+	reseed(entropy: Buffer): void {
+		this.#reseeded = this.#giveSeed(entropy).catch((error) => console.error(`the ${this.language} kernel took no seed:`, error));
+	}
+
+	async #giveSeed(entropy: Buffer): Promise<void> {
 		const session = await this.#session?.catch(() => undefined);
 		const id = Buffer.from(this.id);
 		const seed = entropy.map((byte, index) => byte ^ (id[index] ?? 0));
+		// A kernel that is gone is followed by one with a seed of its own.
 		await session?.kernel.reseed(Buffer.from(seed)).catch(ignoreGone);
 	}
 

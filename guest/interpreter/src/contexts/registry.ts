@@ -77,9 +77,9 @@ export class ContextRegistry {
 		return true;
 	}
 
-	/** Reseeds every kernel, each with a seed of its own. */
-	async reseed(entropy: Buffer): Promise<void> {
-		await Promise.all([...this.#contexts.values()].map((context) => context.reseed(entropy)));
+	/** Reseeds every kernel, each with a seed of its own, before it runs anything more. */
+	reseed(entropy: Buffer): void {
+		for (const context of this.#contexts.values()) context.reseed(entropy);
 	}
 
 	/** Ends all contexts. */

@@ -1,6 +1,7 @@
 /**
  * The server for the agent of the same sandbox, on loopback only. `POST /reseed` with `{"entropy": "<base64, 32 bytes>"}`
- * gives every kernel new random seeds and answers 204 when all have taken them.
+ * gives every kernel new random seeds. Answers 204 at once, so that a start need not wait for kernels whose memory is
+ * still being read; each takes its seed before it runs anything more.
  */
 
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
@@ -24,6 +25,6 @@ async function answer(registry: ContextRegistry, request: IncomingMessage, respo
 	const { entropy } = await readObject(request);
 	const bytes = Buffer.from(typeof entropy === "string" ? entropy : "", "base64");
 	if (bytes.length !== ENTROPY_BYTES) throw new HttpError(400, `entropy: expected ${ENTROPY_BYTES} bytes in base64`);
-	await registry.reseed(bytes);
+	registry.reseed(bytes);
 	response.writeHead(204).end();
 }
