@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import { buildRootfs } from "../../src/node/index.ts";
+import { buildRootfs, digestIngredients, type Ingredients } from "../../src/node/index.ts";
 
 /** A build that is cut off while packages are being unpacked: the longest step, with mounts and many processes. */
 
@@ -13,18 +13,19 @@ const DOOR = fileURLToPath(new URL("../../src/node/index.ts", import.meta.url));
 const UNPACKED_WITHIN_MS = 120_000;
 let directory: string;
 let cacheDir: string;
-let agentTree: string;
+let ingredients: Ingredients;
 
 beforeEach(async () => {
 	directory = await mkdtemp(join(tmpdir(), "offshoot-builder-"));
 	cacheDir = join(directory, "cache");
-	agentTree = join(directory, "agent");
+	const agentTree = join(directory, "agent");
 	await mkdir(agentTree);
+	ingredients = await digestIngredients({ nodeBinary: process.execPath, agentTree }, new AbortController().signal);
 });
 afterEach(() => rm(directory, { recursive: true, force: true }));
 
 function options() {
-	return { template: "base", cacheDir, nodeBinary: process.execPath, agentTree, onProgress: () => {} } as const;
+	return { template: "base", cacheDir, ingredients, onProgress: () => {} } as const;
 }
 
 async function unpackingStarted(): Promise<void> {

@@ -3,10 +3,8 @@
  * then the guest agent. Each layer is cached by what it is made of, so a new agent costs seconds, not minutes.
  */
 import { createHash } from "node:crypto";
-import { createReadStream } from "node:fs";
 import { copyFile, mkdir, readFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
-import { pipeline } from "node:stream/promises";
 import { OffshootError } from "../../protocol/index.ts";
 import { type CachedTree, findTree, makeTree, sweepCache, type Workshop } from "./cache.ts";
 import { openChroot, SCRATCH_INSIDE } from "./chroot.ts";
@@ -21,6 +19,7 @@ import {
 } from "./definition.ts";
 import { assertUntouched, compilePython, copyParent, installPython } from "./derived.ts";
 import { treeDigest } from "./digest.ts";
+import type { Ingredients } from "./ingredients.ts";
 import { withLock } from "./lock.ts";
 import { run } from "./run.ts";
 import { type Progress, runStep } from "./steps.ts";
@@ -41,18 +40,14 @@ export interface BuildRootfsOptions {
 	readonly template: BuiltInTemplate | TemplateDefinition;
 	/** Made if missing. May be shared by several instances of one machine. */
 	readonly cacheDir: string;
-	/** Node for programs of the sandbox. */
-	readonly nodeBinary: string;
-	/** Directory that becomes /opt/offshoot. */
-	readonly agentTree: string;
+	readonly ingredients: Ingredients;
 	/** Gets lines for people: which step runs and how long it took. */
 	readonly onProgress: Progress;
 }
 
 interface Build {
 	readonly cacheDir: string;
-	readonly nodeBinary: string;
-	readonly nodeDigest: string;
+	readonly ingredients: Ingredients;
 	readonly onProgress: Progress;
 	readonly signal: AbortSignal;
 }
@@ -66,13 +61,12 @@ export async function buildRootfs(options: BuildRootfsOptions, signal: AbortSign
 	const definition = typeof options.template === "string" ? await loadTemplate(options.template) : options.template;
 	const build: Build = {
 		cacheDir: resolve(options.cacheDir),
-		nodeBinary: options.nodeBinary,
-		nodeDigest: await fileDigest(options.nodeBinary, signal).catch(unreadable("nodeBinary", options.nodeBinary)),
+		ingredients: options.ingredients,
 		onProgress: options.onProgress,
 		signal,
 	};
 	const layerId = await layerIdOf(definition, build);
-	const agentDigest = await treeDigest(options.agentTree, signal).catch(unreadable("agentTree", options.agentTree));
+	const { agentDigest } = options.ingredients;
 	const id = idOf(definition.name, { recipe: RECIPE, layerId, agentDigest });
 
 	const cached = await findTree(build.cacheDir, "rootfs", id);
@@ -86,16 +80,16 @@ export async function buildRootfs(options: BuildRootfsOptions, signal: AbortSign
 		const madeMeanwhile = await findTree(build.cacheDir, "rootfs", id);
 		if (madeMeanwhile) return madeMeanwhile;
 		const layer = await provideLayer(definition, build);
-		return addAgent(id, layer, options.agentTree, definition.name, build);
+		return addAgent(id, layer, definition.name, build);
 	});
 }
 
-function addAgent(id: string, layer: CachedTree, agentTree: string, name: string, build: Build): Promise<RootfsBuild> {
+function addAgent(id: string, layer: CachedTree, name: string, build: Build): Promise<RootfsBuild> {
 	const fill = async ({ tree }: Workshop): Promise<void> => {
 		const target = join(tree, "opt/offshoot");
 		await run(["cp", "-al", "--", layer.path, tree], build);
 		await run(["install", "-d", "-m", "755", target], build);
-		await run(["cp", "-a", "--", `${resolve(agentTree)}/.`, target], build);
+		await run(["cp", "-a", "--", `${resolve(build.ingredients.agentTree)}/.`, target], build);
 		await run(["chown", "-R", "root:root", target], build);
 	};
 	return step(build, `${name}: add the guest agent`, () => makeTree(build.cacheDir, "rootfs", id, fill, build.signal));
@@ -123,7 +117,7 @@ function makeDebianLayer(id: string, definition: DebianTemplate, build: Build): 
 			);
 			await step(build, `${name}: install Node and npm`, async () => {
 				if (files) await placeFiles(files, tree, build.signal);
-				await placeNode({ nodeBinary: build.nodeBinary, npmVersion: npm }, tree, join(scratch, "npm"), build.signal);
+				await placeNode({ nodeBinary: build.ingredients.nodeBinary, npmVersion: npm }, tree, join(scratch, "npm"), build.signal);
 			});
 			await setUp(definition, workshop, build);
 		},
@@ -177,7 +171,7 @@ async function layerIdOf(definition: TemplateDefinition, build: Build): Promise<
 		setup: setup && (await readFile(setup, "utf8")),
 	};
 	if (!isDerived(definition)) {
-		return idOf(name, { ...common, debian: definition.debian, npm: definition.npm, node: build.nodeDigest });
+		return idOf(name, { ...common, debian: definition.debian, npm: definition.npm, node: build.ingredients.nodeDigest });
 	}
 	const parent = await loadTemplate(definition.parent);
 	return idOf(name, {
@@ -191,19 +185,4 @@ async function layerIdOf(definition: TemplateDefinition, build: Build): Promise<
 /** Names what is described by `parts`: equal parts, equal id. */
 function idOf(name: string, parts: object): string {
 	return `${name}-${createHash("sha256").update(JSON.stringify(parts)).digest("hex").slice(0, 24)}`;
-}
-
-/** An option that names a file nobody can read is the caller's to correct; anything else passes unchanged. */
-function unreadable(option: string, path: string): (error: unknown) => never {
-	return (error) => {
-		const code = error instanceof Error && "code" in error ? error.code : undefined;
-		if (code !== "ENOENT" && code !== "EACCES" && code !== "EISDIR") throw error;
-		throw new OffshootError("invalid_request", `${option}: ${path} cannot be read (${code})`, { cause: error });
-	};
-}
-
-async function fileDigest(path: string, signal: AbortSignal): Promise<string> {
-	const hash = createHash("sha256");
-	await pipeline(createReadStream(path), hash, { signal });
-	return hash.digest("hex");
 }
