@@ -53,6 +53,14 @@ it("keeps what the sandbox prints, and finds it by time, level and text", async 
 	expect(await messages(sandboxId, { cursor, direction: "backward", limit: 1 })).toEqual(["Hello %_ world"]);
 });
 
+it("tells what the sandbox's limits ended in it as a warning", async () => {
+	const { sandboxId } = await world.create();
+	world.node.limit({ sandboxId, incarnation: 1 }, "Out of memory: killed process 7");
+	expect(await read(sandboxId, { level: "warn" })).toMatchObject([
+		{ logger: "limits", level: "warn", message: "Out of memory: killed process 7" },
+	]);
+});
+
 it("keeps the newest entries of a sandbox that prints without end", async () => {
 	const { sandboxId } = await world.create();
 	for (let round = 0; round < 3; round++) {

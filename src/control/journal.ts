@@ -1,5 +1,6 @@
 /**
- * Logs of sandboxes: what happened to each of them, and what its own processes print where nobody else listens. Entries
+ * Logs of sandboxes: what happened to each of them, what its limits ended in it, and what its own processes print where
+ * nobody else listens. Entries
  * reach the database within a second, many in one write, so that logging costs a create nothing; a crash of the server
  * may lose that second. Reading shows everything that was written before.
  */
@@ -44,7 +45,11 @@ export class Journal implements Logs {
 		this.#note(before.id, "info", LIFECYCLE_LOGGER, `Sandbox ended: ${reason}`);
 	}
 
-	noteOutput({ sandboxId, lines }: SandboxOutput): void {
+	noteOutput({ sandboxId, source, lines }: SandboxOutput): void {
+		if (source !== undefined) {
+			for (const line of lines) this.#note(sandboxId, "warn", source, line);
+			return;
+		}
 		for (const line of lines) {
 			const agent = AGENT.test(line);
 			this.#note(sandboxId, "info", agent ? "agent" : "sandbox", agent ? line.replace(AGENT, "") : line);

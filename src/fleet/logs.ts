@@ -11,7 +11,7 @@ export interface LogEntry {
 	/** ms since the epoch */
 	readonly atMs: number;
 	readonly level: LogLevel;
-	/** Who said it: `control`, `agent` or `sandbox`. */
+	/** Who said it: `control`, `limits`, `agent` or `sandbox`. */
 	readonly logger: string;
 	readonly message: string;
 }

@@ -76,6 +76,7 @@ export class LocalNode implements NodeClient {
 			...options,
 			isFrozen: (containerId) => this.#frozen.has(containerId),
 			onHopeless: (record, reason) => void this.#end(record, reason),
+			onEnded: (record, what) => this.#output.report(record, "limits", what),
 		});
 		this.#stopWatching = () => {
 			stopExits();

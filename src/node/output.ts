@@ -1,7 +1,8 @@
 /**
  * What the processes of a sandbox print where no client listens: its supervisor, its guest agent, its interpreter. The
  * engine holds it for us, outside what the sandbox is limited to; so it is emptied many times a second, also while a
- * sandbox is being started, and a sandbox that prints without end is ended.
+ * sandbox is being started, and a sandbox that prints without end is ended. What its limits did to a sandbox goes the
+ * same way.
  */
 import type { Engines } from "../engine/index.ts";
 import type { ContainerRecord, Records } from "./records.ts";
@@ -33,6 +34,11 @@ export class OutputWatch {
 	onOutput(listener: (output: SandboxOutput) => void): () => void {
 		this.#listeners.add(listener);
 		return () => this.#listeners.delete(listener);
+	}
+
+	/** Says something about a sandbox to those who listen to its output. */
+	report({ sandboxId, incarnation }: ContainerRecord, source: "limits", line: string): void {
+		for (const listener of this.#listeners) listener({ sandboxId, incarnation, source, lines: [line.slice(0, MAX_LINE_LENGTH)] });
 	}
 
 	/** Takes what one container has printed so far: the last chance before it is removed. Never rejects. */

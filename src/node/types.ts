@@ -82,10 +82,12 @@ export interface SandboxExit {
 	readonly reason: string;
 }
 
-/** What the processes of a sandbox printed where no client listens. */
+/** Lines for the log of a sandbox. */
 export interface SandboxOutput {
 	readonly sandboxId: string;
 	readonly incarnation: number;
+	/** `limits`: what the host ended in the sandbox. Absent: what its processes printed where no client listens. */
+	readonly source?: "limits";
 	readonly lines: readonly string[];
 }
 

@@ -2,6 +2,7 @@ import { existsSync, readdirSync } from "node:fs";
 import { Sandbox } from "e2b";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { campaignLength } from "../support/random.ts";
+import { rest } from "../support/rest.ts";
 import { deleteAtEnd, killAtEnd, newSandbox, sdk } from "../support/sandboxes.ts";
 import { startTestServer, type TestServer } from "../support/server.ts";
 
@@ -14,6 +15,12 @@ while True: held.append(bytearray(50 << 20))"`;
 async function memoryTotal(sandbox: Sandbox): Promise<number> {
 	const { stdout } = await sandbox.commands.run("grep MemTotal /proc/meminfo");
 	return Number(/(\d+) kB/.exec(stdout)?.[1]);
+}
+
+/** What the sandbox's own log says of level warn and above, newest first. */
+async function warnings({ sandboxId }: Sandbox): Promise<string[]> {
+	const { body } = await rest("GET", `/v2/sandboxes/${sandboxId}/logs?level=warn`);
+	return body.logs.map(({ message }: { readonly message: string }) => message);
 }
 
 /** How a command that must not succeed ended. */
@@ -34,6 +41,9 @@ test("a process that takes all memory is killed like on Linux; its sandbox and i
 		expect((await sandbox.commands.run("echo alive")).stdout).toBe("alive\n");
 	}
 	expect((await sandbox.commands.list()).map(({ pid }) => pid)).toContain(keeper.pid);
+	expect(await warnings(sandbox)).toContainEqual(
+		expect.stringMatching(/^Out of memory: killed process \d+ \(.*python3.*\), which held \d+ MB of the sandbox's 1024 MB$/),
+	);
 }, 600_000);
 
 test("hogs at once, and one that fills whole mappings at a time, end as well", async () => {

@@ -198,6 +198,11 @@ export class FakeNode implements NodeClient {
 		for (const listener of this.#outputListeners) listener({ ...key, lines });
 	}
 
+	/** The node ended something in the sandbox for its limits. */
+	limit(key: Pick<OrderKey, "sandboxId" | "incarnation">, what: string): void {
+		for (const listener of this.#outputListeners) listener({ ...key, source: "limits", lines: [what] });
+	}
+
 	onExit(listener: (exit: SandboxExit) => void): () => void {
 		this.#listeners.add(listener);
 		return () => this.#listeners.delete(listener);

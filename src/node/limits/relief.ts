@@ -13,6 +13,8 @@ export interface Relief {
 	readonly limits: ContainerLimits;
 	readonly record: ContainerRecord;
 	readonly log: Logger;
+	/** Given a sentence for the sandbox's user about each thing that was ended. */
+	readonly tell: (what: string) => void;
 }
 
 /** So long in vain says that no process is to blame: memory that no process holds stays. */
@@ -21,7 +23,8 @@ const MAX_ROUNDS = 6;
 const ANSWER_TIMEOUT_MS = 5_000;
 const SETTLE_MS = 250;
 const POLL_MS = 5;
-const GROWTH_BYTES = 64 * 1024 * 1024;
+const MB = 1024 * 1024;
+const GROWTH_BYTES = 64 * MB;
 
 /** @returns false when the guest stays above its memory whatever ends in it */
 export async function relieveMemory(relief: Relief, signal: AbortSignal): Promise<boolean> {
@@ -48,16 +51,19 @@ function usedMemory({ limits, record }: Relief): number {
 	return limits.pressure(record.containerId)?.usedBytes ?? 0;
 }
 
-async function end({ limits, record, log }: Relief, victim: GuestProcess, signal: AbortSignal): Promise<void> {
+async function end({ limits, record, log, tell }: Relief, victim: GuestProcess, signal: AbortSignal): Promise<void> {
 	const { pid, program, memoryBytes } = victim;
+	const { memoryMB } = record.resources;
 	await limits.killProcess(record.containerId, pid, deadline(signal)).catch((error) => {
 		signal.throwIfAborted();
 		log.debug({ err: error, guestPid: pid }, "the process ended by itself");
 	});
 	log.warn(
-		{ sandboxId: record.sandboxId, guestPid: pid, program, memoryBytes, limitMB: record.resources.memoryMB },
+		{ sandboxId: record.sandboxId, guestPid: pid, program, memoryBytes, limitMB: memoryMB },
 		"out of memory: killed the largest process of the sandbox",
 	);
+	const held = Math.round(memoryBytes / MB);
+	tell(`Out of memory: killed process ${pid} (${program}), which held ${held} MB of the sandbox's ${memoryMB} MB`);
 }
 
 /** Waits for the victims' memory to come back, unless others take more meanwhile. */
@@ -71,7 +77,7 @@ async function settleMemory(relief: Relief, before: number, signal: AbortSignal)
 }
 
 /** @returns false when there are too many processes whatever ends */
-export async function relieveTasks({ limits, record, log }: Relief, signal: AbortSignal): Promise<boolean> {
+export async function relieveTasks({ limits, record, log, tell }: Relief, signal: AbortSignal): Promise<boolean> {
 	const within = () => (limits.usage(record.containerId)?.tasks ?? 0) <= tasksBound(limits.maxTasks);
 	for (let round = 0; round < MAX_ROUNDS && !within(); round++) {
 		const family = largestFamily(await limits.processes(record.containerId, deadline(signal)));
@@ -82,6 +88,7 @@ export async function relieveTasks({ limits, record, log }: Relief, signal: Abor
 			{ sandboxId: record.sandboxId, guestProcessGroup: groupId, processes: count },
 			"too many processes: killed the largest process group of the sandbox",
 		);
+		tell(`Too many processes: killed the process group ${groupId} with its ${count} processes`);
 		await settleTasks(within, signal);
 	}
 	return within();

@@ -18,6 +18,8 @@ export interface LimitsWatchOptions {
 	readonly isFrozen: (containerId: string) => boolean;
 	/** A container that stays above its bounds whatever is ended in it. */
 	readonly onHopeless: (record: ContainerRecord, reason: string) => void;
+	/** Something in it was ended so that the rest can live: a sentence for the sandbox's log. */
+	readonly onEnded: (record: ContainerRecord, what: string) => void;
 }
 
 const SCAN_MS = 250;
@@ -53,10 +55,10 @@ export function watchLimits(options: LimitsWatchOptions): () => void {
 
 /** Ends with the container, or when it was given up. @throws what makes watching it impossible */
 async function guard(options: LimitsWatchOptions, record: ContainerRecord, signal: AbortSignal): Promise<void> {
-	const { engines, log, isFrozen, onHopeless } = options;
+	const { engines, log, isFrozen, onHopeless, onEnded } = options;
 	const { limits } = await engines.open(record.engine);
 	if (limits === undefined) return;
-	const relief = { limits, record, log };
+	const relief = { limits, record, log, tell: (what: string) => onEnded(record, what) };
 	let failures = 0;
 	while (!signal.aborted) {
 		const outcome = isFrozen(record.containerId) ? UNTOUCHED : await look(relief, signal);
