@@ -1,6 +1,13 @@
 import { type IncomingMessage, request } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
-import { AGENT_PORT, type AgentInit, CONTROL_PORT, CONTROL_SIGNATURE_HEADER, INTERPRETER_PORT } from "../protocol/index.ts";
+import {
+	AGENT_PORT,
+	type AgentInit,
+	CONTROL_PORT,
+	CONTROL_SIGNATURE_HEADER,
+	INTERPRETER_PORT,
+	OffshootError,
+} from "../protocol/index.ts";
 import { signControl } from "./control-key.ts";
 
 /**
@@ -8,8 +15,12 @@ import { signControl } from "./control-key.ts";
  * a snapshot is taken would be part of every clone.
  */
 export interface AgentClient {
-	/** Sends the initialisation, once; waits for the agent to accept connections first. */
-	init(address: string, init: AgentInit, controlKey: string, signal: AbortSignal): Promise<void>;
+	/**
+	 * Sends the initialisation, once; waits for the agent to accept connections first.
+	 * @param limitMs for all of it, the hooks in the guest included
+	 * @throws OffshootError timed_out or conflict when the agent does not take it: what it was restored from is to blame
+	 */
+	init(address: string, init: AgentInit, controlKey: string, signal: AbortSignal, limitMs?: number): Promise<void>;
 	/** Resolves when the agent's control port answers. */
 	awaitAgent(address: string, signal: AbortSignal): Promise<void>;
 	/** Resolves when the code interpreter reports that its default contexts are up. */
@@ -26,20 +37,26 @@ export interface AgentClient {
 const CONNECT_TIMEOUT_MS = 100;
 const CONNECT_PAUSE_MS = 5;
 const POLL_MS = 50;
+/** Twice what one hook may take, and far more than a restored agent needs on a slow host. */
+const INIT_LIMIT_MS = 20_000;
 /** A guest that is only busy answers within this. */
 const HEALTH_LIMIT_MS = 5_000;
 
 export const agentClient: AgentClient = {
-	async init(address, init, controlKey, signal) {
+	async init(address, init, controlKey, signal, limitMs = INIT_LIMIT_MS) {
 		const body = Buffer.from(JSON.stringify(init));
 		const headers = {
 			"content-type": "application/json",
 			"content-length": body.length,
 			[CONTROL_SIGNATURE_HEADER]: signControl(controlKey, body),
 		};
-		const answer = await callWhenUp({ address, port: CONTROL_PORT, method: "POST", path: "/init", headers, body }, signal);
-		if (answer.status !== 204)
-			throw new Error(`the guest agent refused its initialisation: ${answer.status} ${answer.text.slice(0, 300)}`);
+		const limit = AbortSignal.any([signal, AbortSignal.timeout(limitMs)]);
+		const target = { address, port: CONTROL_PORT, method: "POST", path: "/init", headers, body };
+		const answer = await callWhenUp(target, limit).catch((error: unknown) => {
+			signal.throwIfAborted();
+			throw limit.aborted ? silentAgent(limitMs) : brokenAgent("cut the connection", error);
+		});
+		if (answer.status !== 204) throw brokenAgent(`answered ${answer.status}`, new Error(answer.text.slice(0, 300)));
 	},
 
 	async awaitAgent(address, signal) {
@@ -76,6 +93,21 @@ export const agentClient: AgentClient = {
 		return answer.text;
 	},
 };
+
+const AGENT_ERROR_CODE = "sandbox_guest_agent_unresponsive";
+const START_FROM_ANOTHER =
+	"Most likely the agent was stopped or replaced in the sandbox that was captured: start from another snapshot.";
+
+function silentAgent(limitMs: number): OffshootError {
+	const text = `The sandbox was not started: its guest agent did not take its initialisation within ${limitMs / 1000} s. ${START_FROM_ANOTHER}`;
+	return new OffshootError("timed_out", text, { errorCode: AGENT_ERROR_CODE, shouldRetry: false });
+}
+
+/** @param cause may hold the guest's own words: for the server's log */
+function brokenAgent(what: string, cause: unknown): OffshootError {
+	const text = `The sandbox was not started: its guest agent ${what} when it was initialised. ${START_FROM_ANOTHER}`;
+	return new OffshootError("conflict", text, { errorCode: AGENT_ERROR_CODE, shouldRetry: false, cause });
+}
 
 interface Call {
 	readonly address: string;

@@ -48,7 +48,7 @@ export interface NodeOptions {
 	readonly log: Logger;
 }
 
-/** A whole start, hooks in the guest included. */
+/** A whole start, the guest's initialisation included. */
 const START_TIMEOUT_MS = 60_000;
 /** A cold one, which waits for the programs that a warm one has in memory. */
 const COLD_START_TIMEOUT_MS = 180_000;
@@ -95,7 +95,8 @@ export class LocalNode implements NodeClient {
 
 		const artifact = await this.#artifact(order.artifactId);
 		const warm = order.memory && artifact.manifest.memory;
-		const limit = AbortSignal.any([signal, AbortSignal.timeout(warm ? START_TIMEOUT_MS : COLD_START_TIMEOUT_MS)]);
+		const limitMs = warm ? START_TIMEOUT_MS : COLD_START_TIMEOUT_MS;
+		const limit = AbortSignal.any([signal, AbortSignal.timeout(limitMs)]);
 		const place = (warm && this.#ahead.take(artifact)) || (await this.#newPlace(order, limit));
 		const record = newRecord(order, artifact, place);
 		try {
@@ -103,7 +104,9 @@ export class LocalNode implements NodeClient {
 			return startedOf(await begun);
 		} catch (error) {
 			await this.#removeContainer(record);
-			throw error;
+			signal.throwIfAborted();
+			this.#options.log.warn({ err: error, sandboxId: order.sandboxId }, "a start failed and was undone");
+			throw limit.aborted && !(error instanceof OffshootError) ? lateStart(limitMs, error) : error;
 		}
 	}
 
@@ -147,6 +150,7 @@ export class LocalNode implements NodeClient {
 			coldStart(this.#options, engine, config, { artifact, hostname: order.sandboxId }, signal),
 		);
 		const { cpuFeatures, records } = this.#options;
+		await agentClient.awaitAgent(record.slot.address, signal);
 		const booted = { ...record, pid: state.pid, controlKey, cpuFeatures: [...cpuFeatures] };
 		const ready = await this.#initialise(booted, order, signal);
 		if (startsInterpreter(record.spec)) await agentClient.awaitInterpreter(record.slot.address, signal);
@@ -336,6 +340,11 @@ export class LocalNode implements NodeClient {
 		if (record?.phase === "ready") return record;
 		throw new OffshootError("not_found", `sandbox ${order.sandboxId} is not running on node ${this.nodeId}`);
 	}
+}
+
+function lateStart(limitMs: number, cause: unknown): OffshootError {
+	const text = `The sandbox was not started within ${limitMs / 1000} s; try again when this host has less to do`;
+	return new OffshootError("timed_out", text, { errorCode: "sandbox_create_failed", shouldRetry: false, cause });
 }
 
 function unhealthy(sandboxId: string): OffshootError {
