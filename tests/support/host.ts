@@ -1,5 +1,6 @@
 import { execFile } from "node:child_process";
 import { readdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
 import { promisify } from "node:util";
 
 const execute = promisify(execFile);
@@ -41,6 +42,15 @@ async function engineProcesses(instance: string): Promise<string[]> {
 			found.push(`${pid} ${line.replaceAll("\0", " ").slice(0, 120)}`);
 	}
 	return found;
+}
+
+/** Containers in which a sandbox lives, as the node has written them down. @throws Error when one has no process */
+export async function containersOf(instance: string): Promise<readonly { readonly sandboxId: string; readonly pid: number }[]> {
+	const dir = `/run/offshoot/${instance}/containers`;
+	const names = (await readdir(dir)).filter((name) => name.endsWith(".json"));
+	const containers = await Promise.all(names.map(async (name) => JSON.parse(await readFile(join(dir, name), "utf8"))));
+	for (const { pid } of containers) await readFile(`/proc/${pid}/stat`);
+	return containers;
 }
 
 /** Counts for before-and-after comparisons. */
