@@ -49,6 +49,24 @@ const BUILD = {
 	deletedAt: undefined,
 } as const;
 export const ADMIN_TOKEN = "admin-secret";
+const NODE = {
+	id: "node-1",
+	serviceInstanceId: "run-1",
+	host: {
+		machine: { cpuFamily: "6", cpuModel: "1", cpuModelName: "Test", cpuArchitecture: "x86_64" },
+		cpuCount: 4,
+		cpuPercent: 12.5,
+		memoryTotalBytes: 8_000,
+		memoryUsedBytes: 5_000,
+		disk: { mountPoint: "/", device: "/dev/test", filesystemType: "ext4", totalBytes: 900, usedBytes: 300 },
+	},
+	running: 2,
+	starting: 1,
+	allocatedCpu: 4,
+	allocatedMemoryBytes: 1_024,
+	createSuccesses: 7,
+	createFails: 1,
+};
 const TEAM: Team = { id: "team-1", slug: "acme" };
 
 function page<T>(items: readonly T[], limit: number, token: string | undefined) {
@@ -79,6 +97,14 @@ export class FakeControl implements Control {
 				{ at: 1_767_323_050_000, concurrentSandboxes: 2, startRate: 0.4 },
 			];
 		},
+	};
+	readonly nodes: Control["nodes"] = {
+		list: async () => [NODE],
+		get: async (nodeId) => {
+			if (nodeId !== NODE.id) throw new OffshootError("not_found", `node '${nodeId}' does not exist`);
+			return { ...NODE, artifactIds: ["build-1"] };
+		},
+		runningCounts: () => new Map([[TEAM.id, 2]]),
 	};
 	readonly sandboxes = new Map<string, SandboxView>();
 	readonly snapshots: SnapshotView[] = [];
@@ -281,6 +307,7 @@ function fakeCatalog(): Control["catalog"] {
 	});
 	return {
 		list: async (_team, { limit, nextToken }) => page([view("one"), view("two")], limit, nextToken),
+		defaults: async () => [view("base")],
 		get: async (_team, ref, { limit, nextToken }) => ({ ...page([BUILD], limit, nextToken), template: view(ref) }),
 		tags: async () => [{ tag: "v1", buildId: "build-1", createdAt }],
 		addTags: async (_team, _target, tags) => ({ buildId: "build-1", tags }),
@@ -310,6 +337,10 @@ function fakeAccounts(): Control["accounts"] {
 		revokeKey: async () => {},
 		listTeams: async () => [{ ...TEAM, name: "Acme", createdAt }],
 		createTeam: async (slug, name) => ({ id: "team-2", slug, name: name ?? slug, createdAt }),
+		teamById: async (id) => {
+			if (id !== TEAM.id) throw new OffshootError("not_found", `team '${id}' does not exist`);
+			return { ...TEAM, name: "Acme", createdAt };
+		},
 		killAll: async () => 3,
 	};
 }

@@ -38,8 +38,33 @@ test("the operator's routes open for the admin token alone", async () => {
 	expect((await api.call("GET", "/admin/teams", undefined, headers)).body).toMatchObject([{ slug: "acme" }]);
 	const made = await api.call("POST", "/admin/teams", { slug: "new" }, headers);
 	expect([made.status, made.body]).toMatchObject([201, { slug: "new", name: "new", apiKey: API_KEY }]);
+	const key = await api.call("POST", "/admin/teams/team-1/api-keys", { name: "given" }, headers);
+	expect([key.status, key.body]).toMatchObject([201, { name: "given", key: API_KEY }]);
+	expect((await api.call("DELETE", "/admin/teams/team-1/api-keys/key-1", undefined, headers)).status).toBe(204);
+	expect((await api.call("POST", "/admin/teams/other/api-keys", { name: "x" }, headers)).status).toBe(404);
 	expect((await api.call("POST", "/admin/teams/team-1/sandboxes/kill", undefined, headers)).body).toEqual({
 		killedCount: 3,
 		failedCount: 0,
 	});
+});
+
+test("the operator sees the hosts, what they hold and what runs on them", async () => {
+	const headers = { "X-Admin-Token": ADMIN_TOKEN, "X-API-KEY": "" };
+	expect((await api.call("GET", "/nodes")).status).toBe(401);
+	const { body } = await api.call("GET", "/nodes", undefined, headers);
+	expect(body).toMatchObject([
+		{
+			id: "node-1",
+			status: "ready",
+			sandboxCount: 2,
+			sandboxStartingCount: 1,
+			createSuccesses: 7,
+			createFails: 1,
+			machineInfo: { cpuModelName: "Test" },
+			metrics: { allocatedCPU: 4, cpuPercent: 13, memoryUsedBytes: 5_000, disks: [{ mountPoint: "/", usedBytes: 300 }] },
+		},
+	]);
+	expect((await api.call("GET", "/nodes/node-1", undefined, headers)).body).toMatchObject({ cachedBuilds: ["build-1"] });
+	expect((await api.call("GET", "/nodes/other", undefined, headers)).status).toBe(404);
+	expect((await api.call("GET", "/admin/sandboxes/running-counts", undefined, headers)).body).toEqual({ "team-1": 2 });
 });

@@ -36,6 +36,13 @@ test("templates have every field that clients require, and come page by page", a
 	expect((await api.call("GET", "/templates?teamID=team-2")).status).toBe(403);
 });
 
+test("the platform's own have a list, and a tag can be asked for", async () => {
+	expect((await api.call("GET", "/default-templates")).body).toMatchObject([{ templateID: "base" }]);
+	expect((await api.call("GET", "/templates/x/tags/count")).body).toEqual({ total: 1 });
+	expect((await api.call("GET", "/templates/x/tags/exists?tag=%20V1")).body).toEqual({ exists: true, normalizedTag: "v1" });
+	expect((await api.call("GET", "/templates/x/tags/exists?tag=v2")).body).toEqual({ exists: false, normalizedTag: "v2" });
+});
+
 test("one template comes with its builds", async () => {
 	expect((await api.call("GET", "/templates/acme%2Fx")).body).toMatchObject({
 		templateID: "acme/x",

@@ -19,7 +19,7 @@ import {
 	type SlotPool,
 } from "../engine/index.ts";
 import { openFleet } from "../fleet/index.ts";
-import { adopt, LocalNode, openRecords, readHostTrust } from "../node/index.ts";
+import { adopt, HostProbe, LocalNode, openRecords, readHostTrust } from "../node/index.ts";
 import { openStore } from "../store/index.ts";
 import { runtimeDirectory, serveOperator } from "./instance/operator-socket.ts";
 import type { CleanHost, ServerOptions, StartServer } from "./server-contract.ts";
@@ -90,7 +90,8 @@ async function compose(
 
 	const trust = await readHostTrust();
 	const templates = await prepareTemplates(config, { store, engines, slots, trust }, progress, signal);
-	const node = await openNode({ store, engines, slots, records, trust, log }, signal);
+	const host = new HostProbe(config.dataDir);
+	const node = await openNode({ store, engines, slots, records, trust, host, log }, signal);
 	teardown.add("node", () => node.close());
 	for (const template of templates) await node.keepAhead(template.facts.artifactId, template.ahead);
 

@@ -19,6 +19,8 @@ export interface Accounts {
 	listTeams(): Promise<readonly TeamRecord[]>;
 	/** For the operator. @throws OffshootError invalid_request, conflict when the slug is taken */
 	createTeam(slug: string, name: string | undefined): Promise<TeamRecord>;
+	/** For the operator. @throws OffshootError not_found */
+	teamById(teamId: string): Promise<TeamRecord>;
 	/** For the operator: ends all of a team's sandboxes. @returns how many. @throws OffshootError not_found */
 	killAll(teamId: string): Promise<number>;
 }
@@ -33,6 +35,7 @@ export function accountsOf(core: Core): Accounts {
 		revokeKey: (team, id) => revokeKey(fleet, team.id, id),
 		listTeams: () => fleet.teams.list(),
 		createTeam: (slug, name) => createTeam(fleet, slug, name),
+		teamById: (teamId) => requireTeam(fleet, teamId),
 		killAll: async (teamId) => {
 			await requireTeam(fleet, teamId);
 			const theirs = [...core.ledger.all()].filter((record) => record.teamId === teamId);

@@ -23,6 +23,19 @@ it("lists the platform's templates with how often they were used, and no snapsho
 	expect(first.nextToken).toBeUndefined();
 });
 
+it("tells the platform's templates apart from a team's own", async () => {
+	const [base] = await world.control.catalog.defaults();
+	if (!base) throw new Error("the platform has a template");
+	const createdAt = new Date(world.clock.now());
+	await world.fleet.transaction(async ({ templates, builds }) => {
+		const mine = { id: "mine", teamId: world.team.id, kind: "template", public: true, sourceSandboxId: undefined } as const;
+		await templates.insert({ ...mine, createdAt });
+		await builds.insert({ ...base.build, id: "22222222-2222-4222-8222-222222222222", templateId: "mine", createdAt });
+	});
+	expect((await world.control.catalog.list(world.team, page)).items).toHaveLength(2);
+	expect((await world.control.catalog.defaults()).map(({ names }) => names)).toEqual([["base"]]);
+});
+
 it("pages through the builds of a name, newest first", async () => {
 	const { sandboxId } = await world.create();
 	for (const tag of ["v1", "v2", "v3"]) {

@@ -26,6 +26,8 @@ export interface CatalogPage {
 export interface Catalog {
 	/** The team's templates and the platform's, newest first; snapshots have a list of their own. */
 	list(team: Team, page: CatalogPage): Promise<Page<TemplateView>>;
+	/** The platform's own, newest first. */
+	defaults(): Promise<readonly TemplateView[]>;
 	/** @throws OffshootError not_found */
 	get(team: Team, templateRef: string, page: CatalogPage): Promise<Page<BuildRecord> & { readonly template: TemplateView }>;
 	/** @throws OffshootError not_found */
@@ -38,6 +40,9 @@ export interface Catalog {
 	setPublic(team: Team, templateRef: string, visible: boolean): Promise<readonly string[]>;
 }
 
+/** The platform has a handful. */
+const MAX_DEFAULTS = 1_000;
+
 export function catalogOf(core: Core): Catalog {
 	const { catalog } = core.fleet;
 	return {
@@ -49,6 +54,7 @@ export function catalogOf(core: Core): Catalog {
 			});
 			return pageOf(rows.map(toView), limit, (view) => view.template);
 		},
+		defaults: async () => (await catalog.list({ teamId: undefined, limit: MAX_DEFAULTS, after: undefined })).map(toView),
 		get: async (team, templateRef, { limit, nextToken }) => {
 			const { id } = await visible(core, team, parseTemplateRef(templateRef, "templateID"));
 			const after = nextToken === undefined ? undefined : readPosition(nextToken);

@@ -21,6 +21,7 @@ import { Ledger } from "./ledger.ts";
 import { listSandboxes, listSnapshots } from "./listing.ts";
 import { type Logger, silent } from "./log.ts";
 import { Sampler } from "./metrics.ts";
+import { NodeWatch } from "./nodes.ts";
 import { Operations } from "./operations.ts";
 import { connect, pause, resume } from "./pause.ts";
 import { Quota } from "./quota.ts";
@@ -79,9 +80,12 @@ export async function createControl(options: ControlOptions): Promise<Control & 
 		changed: (before, after) => {
 			expiry.consider(after);
 			journal.noteChange(before, after);
-			if (before.state === "starting") sampler.noteStart(after);
+			if (before.state !== "starting") return;
+			sampler.noteStart(after);
+			nodes.noteStart();
 		},
 		ended: (before, reason) => journal.noteEnd(before, reason),
+		discarded: () => nodes.noteFail(),
 	});
 	const chores = new Chores({ clock, log, signal: lifetime.signal });
 	let open = true;
@@ -108,6 +112,7 @@ export async function createControl(options: ControlOptions): Promise<Control & 
 	const expiry = new Expiry(core);
 	const journal = new Journal(core);
 	const sampler = new Sampler(core);
+	const nodes = new NodeWatch(core);
 	await ledger.load();
 	const stopListening = node.onExit((exit) => chores.inBackground(handleExit(core, exit)));
 	const stopReading = node.onOutput((output) => journal.noteOutput(output));
@@ -116,6 +121,7 @@ export async function createControl(options: ControlOptions): Promise<Control & 
 		...requests(core),
 		logs: journal,
 		metrics: sampler,
+		nodes,
 		onGone: (listener) => {
 			listeners.add(listener);
 			return () => listeners.delete(listener);
@@ -144,7 +150,7 @@ export async function createControl(options: ControlOptions): Promise<Control & 
 }
 
 /** The part of Control that serves requests. */
-function requests(core: Core): Omit<Control, "onGone" | "logs" | "metrics"> {
+function requests(core: Core): Omit<Control, "onGone" | "logs" | "metrics" | "nodes"> {
 	const { fleet, ledger } = core;
 	const repeats = new Repeats(core);
 	return {

@@ -6,5 +6,6 @@ export type { Gone, Limits } from "./core.ts";
 export type { Logs, LogsQuery } from "./journal.ts";
 export type { Logger } from "./log.ts";
 export type { Metrics, SandboxSample, TeamSample, Window } from "./metrics.ts";
+export type { Nodes, NodeView } from "./nodes.ts";
 export type { PublishedTemplate } from "./templates.ts";
 export * from "./types.ts";

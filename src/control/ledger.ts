@@ -18,6 +18,8 @@ export interface LedgerWatcher {
 	/** A living sandbox has a new state. */
 	changed(before: SandboxRecord, after: SandboxRecord): void;
 	ended(before: SandboxRecord, reason: string): void;
+	/** A sandbox was never brought to life. */
+	discarded(): void;
 }
 
 export class Ledger {
@@ -123,6 +125,6 @@ export class Ledger {
 	/** Removes a sandbox whose create was never acknowledged. */
 	async discard(sandboxId: string): Promise<void> {
 		await this.#fleet.sandboxes.discard(sandboxId);
-		this.#records.delete(sandboxId);
+		if (this.#records.delete(sandboxId)) this.#watcher.discarded();
 	}
 }

@@ -3,6 +3,7 @@ import type { Accounts } from "./accounts.ts";
 import type { Catalog } from "./catalog.ts";
 import type { Logs } from "./journal.ts";
 import type { Metrics } from "./metrics.ts";
+import type { Nodes } from "./nodes.ts";
 
 export interface Team {
 	readonly id: string;
@@ -189,6 +190,7 @@ export interface Control {
 	readonly catalog: Catalog;
 	readonly logs: Logs;
 	readonly metrics: Metrics;
+	readonly nodes: Nodes;
 	/** Team of an API key; undefined for an unknown or revoked one. */
 	authenticate(apiKey: string): Promise<Team | undefined>;
 

@@ -42,14 +42,17 @@ export class CatalogRepository {
 		this.#db = db;
 	}
 
-	/** Templates of the team and of the platform that have a living build, newest first; snapshots are none of them. */
-	async list({ teamId, limit, after }: PageQuery & { readonly teamId: string }): Promise<readonly TemplateSummary[]> {
+	/**
+	 * Templates of the team and of the platform that have a living build, newest first; snapshots are none of them.
+	 * @param query.teamId undefined: the platform's alone
+	 */
+	async list({ teamId, limit, after }: PageQuery & { readonly teamId: string | undefined }): Promise<readonly TemplateSummary[]> {
 		const rows = await this.#db
 			.selectFrom("templates")
 			.select("id")
 			.where("kind", "=", "template")
 			.where("deleted_at", "is", null)
-			.where((eb) => eb.or([eb("team_id", "=", teamId), eb("team_id", "is", null)]))
+			.where((eb) => eb.or([eb("team_id", "is", null), ...(teamId === undefined ? [] : [eb("team_id", "=", teamId)])]))
 			.where(({ exists, selectFrom }) =>
 				exists(
 					selectFrom("builds")

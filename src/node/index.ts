@@ -1,4 +1,5 @@
 export { adopt } from "./adopt.ts";
+export { HostProbe } from "./host-facts.ts";
 export { LocalNode, type NodeOptions } from "./node.ts";
 export { openRecords } from "./records.ts";
 export { buildRootfs, digestIngredients, type Ingredients } from "./rootfs/index.ts";

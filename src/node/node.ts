@@ -9,6 +9,7 @@ import { type ContainerAhead, ContainersAhead } from "./containers-ahead.ts";
 import { newControlKey } from "./control-key.ts";
 import { watchExits } from "./exits.ts";
 import { readGuestMetrics } from "./guest-metrics.ts";
+import type { HostProbe } from "./host-facts.ts";
 import { startsInterpreter } from "./init-env.ts";
 import { endedByLimit, watchLimits } from "./limits/index.ts";
 import { OutputWatch } from "./output.ts";
@@ -20,6 +21,7 @@ import type {
 	CaptureOrder,
 	FreezeOrder,
 	GuestMetrics,
+	HostFacts,
 	NodeCapacity,
 	NodeClient,
 	NodeSandbox,
@@ -43,6 +45,7 @@ export interface NodeOptions {
 	readonly records: Records;
 	/** Given to every guest; undefined leaves the guest its own. */
 	readonly trust: Trust | undefined;
+	readonly host: Pick<HostProbe, "read">;
 	/** Features of this host's processors, as the engine names them. */
 	readonly cpuFeatures: readonly string[];
 	readonly log: Logger;
@@ -283,6 +286,10 @@ export class LocalNode implements NodeClient {
 
 	async capacity(): Promise<NodeCapacity> {
 		return { memoryFreeBytes: process.availableMemory(), diskFreeBytes: await this.#options.store.freeBytes() };
+	}
+
+	host(): Promise<HostFacts> {
+		return this.#options.host.read();
 	}
 
 	onOutput(listener: (output: SandboxOutput) => void): () => void {

@@ -98,6 +98,30 @@ export interface NodeCapacity {
 	readonly diskFreeBytes: number;
 }
 
+/** What machine a node is, and how busy. */
+export interface HostFacts {
+	readonly machine: {
+		readonly cpuFamily: string;
+		readonly cpuModel: string;
+		readonly cpuModelName: string;
+		readonly cpuArchitecture: string;
+	};
+	readonly cpuCount: number;
+	/** Of all processors together, since the last time it was asked: 0 to 100. */
+	readonly cpuPercent: number;
+	/** bytes, as the following */
+	readonly memoryTotalBytes: number;
+	readonly memoryUsedBytes: number;
+	/** Where artifacts and the writable layers of sandboxes live. */
+	readonly disk: {
+		readonly mountPoint: string;
+		readonly device: string;
+		readonly filesystemType: string;
+		readonly totalBytes: number;
+		readonly usedBytes: number;
+	};
+}
+
 /** What a sandbox uses, as its own kernel tells it. */
 export interface GuestMetrics {
 	readonly cpuCount: number;
@@ -142,6 +166,7 @@ export interface NodeClient {
 	): Promise<GuestMetrics>;
 	/** What the host has left. */
 	capacity(): Promise<NodeCapacity>;
+	host(): Promise<HostFacts>;
 	onOutput(listener: (output: SandboxOutput) => void): () => void;
 	/** Sandboxes that ended by themselves (crash, out of memory, killed from outside). */
 	onExit(listener: (exit: SandboxExit) => void): () => void;

@@ -15,6 +15,9 @@ const BODIES: Readonly<Record<string, unknown>> = {
 	"POST /sandboxes/{sandboxID}/timeout": { timeout: 1 },
 };
 
+/** Queries without which a route refuses everything, by the end of its path. */
+const QUERIES: Readonly<Record<string, string>> = { "/metrics/max": "?metric=concurrent_sandboxes", "/tags/exists": "?tag=v1" };
+
 interface Route {
 	readonly method: string;
 	readonly path: string;
@@ -24,13 +27,13 @@ interface Route {
 async function routesWithObjects(): Promise<readonly Route[]> {
 	const { paths } = (await rest("GET", "/openapi.json")).body;
 	return Object.entries<object>(paths)
-		.filter(([path]) => path.includes("{") && !path.startsWith("/admin/"))
+		.filter(([path]) => path.includes("{") && !/^\/(admin|nodes)\//.test(path))
 		.flatMap(([path, methods]) => Object.keys(methods).map((method) => ({ method: method.toUpperCase(), path })));
 }
 
 function asked({ method, path }: Route, objects: Readonly<Record<string, string>>, apiKey: string): Promise<Answer> {
 	const url = path.replaceAll(/\{(\w+)\}/g, (_, name: string) => objects[name] ?? `unknown-${name}`);
-	const query = path.endsWith("/metrics/max") ? "?metric=concurrent_sandboxes" : "";
+	const query = Object.entries(QUERIES).find(([end]) => path.endsWith(end))?.[1] ?? "";
 	const body = method === "GET" || method === "DELETE" ? undefined : (BODIES[`${method} ${path}`] ?? {});
 	return rest(method, url + query, body, { "X-API-KEY": apiKey });
 }

@@ -6,7 +6,7 @@ import { apiKeyOf } from "../auth.ts";
 import { answers, Nothing } from "../schemas.ts";
 
 const tags = ["keys"];
-const Named = Type.Object({ name: Type.String() });
+export const KeyName = Type.Object({ name: Type.String() });
 const KeyPath = Type.Object({ keyID: Type.String() });
 
 const KeyFields = {
@@ -24,7 +24,7 @@ const KeyFields = {
 	lastUsed: Type.Union([Type.String(), Type.Null()]),
 };
 const Key = Type.Object(KeyFields);
-const NewKey = Type.Object({ ...KeyFields, key: Type.String({ description: "shown this once" }) });
+export const NewKey = Type.Object({ ...KeyFields, key: Type.String({ description: "shown this once" }) });
 const TeamAnswer = Type.Object({ teamID: Type.String(), name: Type.String(), apiKey: Type.String(), isDefault: Type.Boolean() });
 
 export function keyRoutes(app: App, { control }: ApiContext): void {
@@ -47,7 +47,7 @@ export function keyRoutes(app: App, { control }: ApiContext): void {
 
 	app.post(
 		"/api-keys",
-		{ schema: { tags, summary: "Make an API key", body: Named, response: answers({ 201: NewKey }) } },
+		{ schema: { tags, summary: "Make an API key", body: KeyName, response: answers({ 201: NewKey }) } },
 		async (request, reply) => {
 			const { key, ...record } = await accounts.createKey(teamOf(request), request.body.name);
 			return reply.code(201).send({ ...keyView(record), key });
@@ -56,7 +56,7 @@ export function keyRoutes(app: App, { control }: ApiContext): void {
 
 	app.patch(
 		"/api-keys/:keyID",
-		{ schema: { tags, summary: "Rename an API key", params: KeyPath, body: Named, response: answers({ 200: Key }) } },
+		{ schema: { tags, summary: "Rename an API key", params: KeyPath, body: KeyName, response: answers({ 200: Key }) } },
 		async (request) => keyView(await accounts.renameKey(teamOf(request), request.params.keyID, request.body.name)),
 	);
 
@@ -72,7 +72,7 @@ export function keyRoutes(app: App, { control }: ApiContext): void {
 
 type KeyRecord = Awaited<ReturnType<Control["accounts"]["listKeys"]>>[number];
 
-function keyView(key: KeyRecord) {
+export function keyView(key: KeyRecord) {
 	return {
 		id: key.id,
 		name: key.name,

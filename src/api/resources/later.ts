@@ -4,10 +4,9 @@ import { OffshootError } from "../../protocol/index.ts";
 import type { App } from "../app.ts";
 
 const BUILDS = "Building templates over the API is";
-const TEMPLATES = "The list of default templates is";
+const TAG_HISTORY = "The history of tags is";
 const VOLUMES = "Volumes are";
 const SECRETS = "Secrets are";
-const OPERATOR = "The operator's API is";
 
 const LATER: readonly (readonly [method: HTTPMethods, url: string, what: string])[] = [
 	["POST", "/v3/templates", BUILDS],
@@ -16,7 +15,8 @@ const LATER: readonly (readonly [method: HTTPMethods, url: string, what: string]
 	["POST", "/v2/templates/:templateID/builds/:buildID", BUILDS],
 	["GET", "/templates/:templateID/builds/:buildID/status", BUILDS],
 	["GET", "/templates/:templateID/builds/:buildID/logs", BUILDS],
-	["GET", "/default-templates", TEMPLATES],
+	["GET", "/templates/:templateID/tags/groups", TAG_HISTORY],
+	["GET", "/templates/:templateID/tags/:tag/assignments", TAG_HISTORY],
 	["GET", "/volumes", VOLUMES],
 	["POST", "/volumes", VOLUMES],
 	["GET", "/volumes/:volumeID", VOLUMES],
@@ -26,8 +26,6 @@ const LATER: readonly (readonly [method: HTTPMethods, url: string, what: string]
 	["GET", "/secrets/:secret", SECRETS],
 	["POST", "/secrets/:secret", SECRETS],
 	["DELETE", "/secrets/:secret", SECRETS],
-	["GET", "/nodes", OPERATOR],
-	["GET", "/nodes/:nodeID", OPERATOR],
 ];
 
 /** Builds of the first generation, which no current client asks for. */

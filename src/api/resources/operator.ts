@@ -3,20 +3,32 @@ import { createHash, timingSafeEqual } from "node:crypto";
 import { Type } from "typebox";
 import { OffshootError } from "../../protocol/index.ts";
 import type { ApiContext, App } from "../app.ts";
-import { answers } from "../schemas.ts";
+import { answers, Nothing } from "../schemas.ts";
+import { KeyName, keyView, NewKey } from "./keys.ts";
+import { nodeRoutes } from "./nodes.ts";
 
 const tags = ["operator"];
 const Team = Type.Object({ teamID: Type.String(), slug: Type.String(), name: Type.String(), createdAt: Type.String() });
 
-export function operatorRoutes(app: App, { control, adminToken }: ApiContext): void {
-	const { accounts } = control;
+const TeamPath = Type.Object({ teamID: Type.String() });
+
+export function operatorRoutes(app: App, context: ApiContext & { readonly version: string }): void {
+	guard(app, context.adminToken);
+	teamRoutes(app, context);
+	teamKeyRoutes(app, context);
+	nodeRoutes(app, context);
+}
+
+function guard(app: App, adminToken: string): void {
 	app.addHook("onRequest", async (request) => {
 		const given = request.headers["x-admin-token"];
 		if (typeof given !== "string" || !sameText(given, adminToken)) {
 			throw new OffshootError("unauthenticated", "X-Admin-Token is missing or wrong: it is in admin-token in the data directory");
 		}
 	});
+}
 
+function teamRoutes(app: App, { control: { accounts } }: ApiContext): void {
 	app.get("/admin/teams", { schema: { tags, summary: "List teams", response: answers({ 200: Type.Array(Team) }) } }, async () =>
 		(await accounts.listTeams()).map(teamView),
 	);
@@ -44,11 +56,47 @@ export function operatorRoutes(app: App, { control, adminToken }: ApiContext): v
 			schema: {
 				tags,
 				summary: "Kill all sandboxes of a team",
-				params: Type.Object({ teamID: Type.String() }),
+				params: TeamPath,
 				response: answers({ 200: Type.Object({ killedCount: Type.Integer(), failedCount: Type.Integer() }) }),
 			},
 		},
 		async (request) => ({ killedCount: await accounts.killAll(request.params.teamID), failedCount: 0 }),
+	);
+}
+
+function teamKeyRoutes(app: App, { control: { accounts } }: ApiContext): void {
+	app.post(
+		"/admin/teams/:teamID/api-keys",
+		{
+			schema: {
+				tags,
+				summary: "Make an API key for a team",
+				params: TeamPath,
+				body: KeyName,
+				response: answers({ 201: NewKey }),
+			},
+		},
+		async (request, reply) => {
+			const team = await accounts.teamById(request.params.teamID);
+			const { key, ...record } = await accounts.createKey(team, request.body.name);
+			return reply.code(201).send({ ...keyView(record), key });
+		},
+	);
+
+	app.delete(
+		"/admin/teams/:teamID/api-keys/:keyID",
+		{
+			schema: {
+				tags,
+				summary: "Revoke an API key of a team",
+				params: Type.Object({ ...TeamPath.properties, keyID: Type.String() }),
+				response: answers({ 204: Nothing }),
+			},
+		},
+		async (request, reply) => {
+			await accounts.revokeKey(await accounts.teamById(request.params.teamID), request.params.keyID);
+			return reply.code(204).send(null);
+		},
 	);
 }
 

@@ -2,7 +2,7 @@
 import type { FastifyReply } from "fastify";
 import { Type } from "typebox";
 import type { Team } from "../../control/index.ts";
-import { OffshootError } from "../../protocol/index.ts";
+import { OffshootError, parseTag } from "../../protocol/index.ts";
 import { type ApiContext, type App, teamOf } from "../app.ts";
 import { answers, Nothing, paging } from "../schemas.ts";
 import * as schemas from "../template-schemas.ts";
@@ -16,6 +16,7 @@ const V1_PAGE = 100;
 
 export function templateRoutes(app: App, context: ApiContext): void {
 	listRoutes(app, context);
+	defaultsRoute(app, context);
 	templateRoute(app, context);
 	tagRoutes(app, context);
 }
@@ -55,6 +56,20 @@ function listRoutes(app: App, { control: { catalog } }: ApiContext): void {
 			} while (nextToken !== undefined);
 			return found;
 		},
+	);
+}
+
+function defaultsRoute(app: App, { control: { catalog } }: ApiContext): void {
+	app.get(
+		"/default-templates",
+		{
+			schema: {
+				tags,
+				summary: "List the templates that every team has",
+				response: answers({ 200: Type.Array(schemas.Template) }),
+			},
+		},
+		async () => (await catalog.defaults()).map(template),
 	);
 }
 
@@ -138,6 +153,37 @@ function tagRoutes(app: App, { control: { catalog } }: ApiContext): void {
 		async (request) => {
 			const found = await catalog.tags(teamOf(request), request.params.templateID);
 			return found.map(({ tag, buildId, createdAt }) => ({ tag, buildID: buildId, createdAt: createdAt.toISOString() }));
+		},
+	);
+
+	app.get(
+		"/templates/:templateID/tags/count",
+		{
+			schema: {
+				tags,
+				summary: "Count a template's tags",
+				params,
+				response: answers({ 200: Type.Object({ total: Type.Integer() }) }),
+			},
+		},
+		async (request) => ({ total: (await catalog.tags(teamOf(request), request.params.templateID)).length }),
+	);
+
+	app.get(
+		"/templates/:templateID/tags/exists",
+		{
+			schema: {
+				tags,
+				summary: "Whether a template has a tag",
+				params,
+				querystring: Type.Object({ tag: Type.String() }),
+				response: answers({ 200: Type.Object({ exists: Type.Boolean(), normalizedTag: Type.String() }) }),
+			},
+		},
+		async (request) => {
+			const normalizedTag = parseTag(request.query.tag, "tag");
+			const found = await catalog.tags(teamOf(request), request.params.templateID);
+			return { exists: found.some(({ tag }) => tag === normalizedTag), normalizedTag };
 		},
 	);
 

@@ -5,6 +5,7 @@ import type {
 	CaptureOrder,
 	FreezeOrder,
 	GuestMetrics,
+	HostFacts,
 	NodeCapacity,
 	NodeClient,
 	NodeSandbox,
@@ -186,6 +187,17 @@ export class FakeNode implements NodeClient {
 
 	async capacity(): Promise<NodeCapacity> {
 		return this.#host.capacity;
+	}
+
+	async host(): Promise<HostFacts> {
+		return {
+			machine: { cpuFamily: "6", cpuModel: "1", cpuModelName: "Test", cpuArchitecture: "x86_64" },
+			cpuCount: 4,
+			cpuPercent: 12.5,
+			memoryTotalBytes: 8_000,
+			memoryUsedBytes: 5_000,
+			disk: { mountPoint: "/", device: "/dev/test", filesystemType: "ext4", totalBytes: 900, usedBytes: 300 },
+		};
 	}
 
 	onOutput(listener: (output: SandboxOutput) => void): () => void {

@@ -1,0 +1,37 @@
+import { afterEach, beforeEach, expect, it } from "vitest";
+import { World } from "./testing/world.ts";
+
+let world: World;
+beforeEach(async () => {
+	world = await World.open();
+});
+afterEach(() => world[Symbol.asyncDispose]());
+
+const signal = new AbortController().signal;
+
+it("counts what runs, what was promised to it, and which creates succeeded", async () => {
+	const { sandboxId } = await world.create();
+	await world.create();
+	await world.create();
+	await world.pause(sandboxId);
+	world.faults.failAt("start", new Error("no slot"));
+	await expect(world.create()).rejects.toThrow();
+	const [node] = await world.control.nodes.list();
+	expect(node).toMatchObject({
+		id: "node-1",
+		running: 2,
+		starting: 0,
+		allocatedCpu: 4,
+		allocatedMemoryBytes: 1024 ** 3,
+		createSuccesses: 3,
+		createFails: 1,
+	});
+	expect(Object.fromEntries(world.control.nodes.runningCounts())).toEqual({ [world.team.id]: 2 });
+});
+
+it("shows one node's artifacts, and none of a node that does not exist", async () => {
+	const { sandboxId } = await world.create();
+	await world.pause(sandboxId);
+	expect((await world.control.nodes.get("node-1", signal)).artifactIds).toHaveLength(2);
+	await expect(world.control.nodes.get("node-2", signal)).rejects.toMatchObject({ code: "not_found" });
+});

@@ -1,0 +1,46 @@
+import { readFile } from "node:fs/promises";
+import { cpus } from "node:os";
+import { join } from "node:path";
+import { expect, inject, test } from "vitest";
+import { rest } from "../support/rest.ts";
+import { newSandbox } from "../support/sandboxes.ts";
+import { newTeam } from "../support/teams.ts";
+
+async function asOperator(method: string, path: string, body?: unknown) {
+	const token = (await readFile(join(inject("server").dataDir, "admin-token"), "utf8")).trim();
+	return rest(method, path, body, { "X-Admin-Token": token, "X-API-KEY": "" });
+}
+
+test("the operator sees the host, what runs on it, and which builds it holds", async () => {
+	const sandbox = await newSandbox();
+	const [team] = (await rest("GET", "/teams")).body;
+	expect((await rest("GET", "/nodes")).status).toBe(401);
+	const [node] = (await asOperator("GET", "/nodes")).body;
+	expect(node).toMatchObject({ status: "ready", metrics: { cpuCount: cpus().length } });
+	expect(node.sandboxCount).toBeGreaterThanOrEqual(1);
+	expect(node.createSuccesses).toBeGreaterThanOrEqual(1);
+	expect(node.metrics.disks[0].totalBytes).toBeGreaterThan(node.metrics.disks[0].usedBytes);
+	const { body: detail } = await asOperator("GET", `/nodes/${node.id}`);
+	const { templateId } = await sandbox.getInfo();
+	const [build] = (await rest("GET", `/templates/${templateId}`)).body.builds;
+	expect(detail.cachedBuilds).toContain(build.buildID);
+	expect((await asOperator("GET", "/admin/sandboxes/running-counts")).body[team.teamID]).toBeGreaterThanOrEqual(1);
+	expect((await asOperator("GET", "/nodes/elsewhere")).status).toBe(404);
+});
+
+test("the operator gives a team a key and takes it back", async () => {
+	const { teamId } = await newTeam();
+	const { body: made } = await asOperator("POST", `/admin/teams/${teamId}/api-keys`, { name: "given" });
+	const use = () => rest("GET", "/teams", undefined, { "X-API-KEY": made.key });
+	expect((await use()).body).toMatchObject([{ teamID: teamId }]);
+	expect((await asOperator("DELETE", `/admin/teams/${teamId}/api-keys/${made.id}`)).status).toBe(204);
+	expect((await use()).status).toBe(401);
+});
+
+test("every team sees the platform's templates apart from its own", async () => {
+	const { apiKey } = await newTeam();
+	const { body } = await rest("GET", "/default-templates", undefined, { "X-API-KEY": apiKey });
+	expect(body.flatMap(({ names }: { readonly names: readonly string[] }) => names)).toContain("base");
+	const { body: tags } = await rest("GET", "/templates/base/tags/exists?tag=default");
+	expect(tags).toEqual({ exists: true, normalizedTag: "default" });
+});
