@@ -24,6 +24,7 @@ import { openStore } from "../store/index.ts";
 import { runtimeDirectory, serveOperator } from "./instance/operator-socket.ts";
 import type { CleanHost, ServerOptions, StartServer } from "./server-contract.ts";
 import { prepareTemplates } from "./templates.ts";
+import { followCertificate } from "./tls/renewal.ts";
 
 /** Free network slots kept ready, and how many there may be at all. */
 const SLOTS_AHEAD = 4;
@@ -135,6 +136,8 @@ async function listen(
 	teardown.add("API", () => api.close());
 	const door = await openFrontDoor({ api: api.handler, edge, bind, port, ...(tls && { tls }), signal: closing.signal });
 	teardown.add("listener", () => door.close());
+	if (tls === undefined) return;
+	teardown.add("certificate", followCertificate({ config, current: tls, use: (renewed) => door.renew(renewed), log }));
 }
 
 async function openSlots({ config, instanceId }: ServerOptions, log: Logger, signal: AbortSignal): Promise<SlotPool> {

@@ -60,6 +60,10 @@ export const limitReached = (sandboxId: string, message: string): Answer => answ
 export const tooManyConnections = (sandboxId: string, connectionLimit: number): Answer =>
 	answer(429, sandboxId, "Too many connections to the sandbox", { connectionLimit });
 
+/** Source: RFC 9220 §3, for protocols that a server does not know. */
+export const unknownProtocol = (sandboxId: string, protocol: string): Answer =>
+	answer(501, sandboxId, `Streams cannot be opened for the protocol '${protocol.slice(0, 40)}', only for websocket`);
+
 export const failed = (sandboxId: string, status: number, message: string): Answer => answer(status, sandboxId, message);
 
 export const controlOnlyPath = (path: string): Answer => ({

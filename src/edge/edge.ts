@@ -3,15 +3,17 @@
  * nothing is buffered; and when a guest ends, every client of it learns so in the way its protocol means it.
  */
 import type { IncomingMessage } from "node:http";
+import { constants, type Http2ServerRequest, type Http2ServerResponse } from "node:http2";
 import type { Duplex } from "node:stream";
 import type { Logger } from "pino";
 import { Admissions, type EdgeControl, isAddressed, type Verdict } from "./admission.ts";
-import { internalError, sendAnswer } from "./answers.ts";
+import { internalError, sendAnswer, unknownProtocol } from "./answers.ts";
 import { type ClientRequest, type ClientResponse, hasBody, isOpen } from "./client.ts";
 import { dropSocket, isDropped } from "./drop.ts";
 import { Exchange } from "./exchange.ts";
 import { Guests } from "./guests.ts";
 import { signedFileRequest } from "./signed-files.ts";
+import { StreamTunnel } from "./stream-tunnel.ts";
 import { destinationOf } from "./target.ts";
 import { responseOn, Tunnel } from "./tunnel.ts";
 
@@ -33,10 +35,14 @@ export interface Edge {
 	 * @param head first bytes after the request's headers
 	 */
 	upgrade(req: IncomingMessage, client: Duplex, head: Buffer): void;
+	/** @param protocol that a client wants to speak on this stream, as its extended CONNECT (RFC 8441) named it */
+	connect(req: Http2ServerRequest, res: Http2ServerResponse, protocol: string): void;
 	/** Ends all traffic; the sandboxes live on. */
 	close(): void;
 }
 
+/** The only protocol that has a way from HTTP/2 to the guest's HTTP/1.1. */
+const WEBSOCKET = "websocket";
 const DEFAULT_CONNECTION_LIMIT = 5_000;
 
 export function createEdge({ control, log, connectionLimit = DEFAULT_CONNECTION_LIMIT }: EdgeOptions): Edge {
@@ -103,6 +109,16 @@ export function createEdge({ control, log, connectionLimit = DEFAULT_CONNECTION_
 				else new Tunnel(req, client, verdict.guest, verdict.plan).start(head);
 			};
 			void serve(req, run, () => client.destroy());
+		},
+
+		connect(req, res, protocol) {
+			const run = (verdict: Verdict) => {
+				if (!isOpen(res)) return;
+				if ("answer" in verdict) sendAnswer(req, res, verdict.answer);
+				else if (protocol !== WEBSOCKET) sendAnswer(req, res, unknownProtocol(verdict.plan.sandboxId, protocol));
+				else new StreamTunnel(req, res, verdict.guest, verdict.plan).start();
+			};
+			void serve(req, run, () => res.stream.close(constants.NGHTTP2_INTERNAL_ERROR));
 		},
 
 		close() {

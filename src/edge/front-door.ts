@@ -9,7 +9,7 @@ import { dropSocket, isDropped } from "./drop.ts";
 import type { Edge } from "./edge.ts";
 import { IDLE_TIMEOUT_MS } from "./exchange.ts";
 import { createHttp2, type Http2Door } from "./http2.ts";
-import { openTls, type TlsListener, type TlsOptions } from "./tls-listener.ts";
+import { type Certificate, openTls, type TlsListener, type TlsOptions } from "./tls-listener.ts";
 
 export interface FrontDoorOptions {
 	/** Answers requests that are not for a sandbox. */
@@ -29,6 +29,8 @@ export interface FrontDoor {
 	readonly address: string;
 	readonly port: number;
 	readonly tlsPort: number | undefined;
+	/** Takes another certificate into use for connections from now on. @throws when it and its key don't fit */
+	renew(certificate: Certificate): void;
 	/**
 	 * Stops accepting, ends sandbox traffic (the sandboxes live on), lets the API finish what it has begun. Resolves when
 	 * every connection is closed.
@@ -56,7 +58,8 @@ export async function openFrontDoor({ api, edge, bind, port, tls, signal }: Fron
 	};
 	signal.addEventListener("abort", () => void close(), { once: true });
 	const { address, port: actualPort } = server.address() as AddressInfo;
-	return { address, port: actualPort, tlsPort: encrypted?.port, close };
+	const renew = (certificate: Certificate) => encrypted?.renew(certificate);
+	return { address, port: actualPort, tlsPort: encrypted?.port, renew, close };
 }
 
 function abandon(server: Server, error: unknown): never {

@@ -33,8 +33,8 @@ export function requestHeaders(req: ClientRequest, options: ForwardOptions): str
 }
 
 /** Header fields for the guest's upgrade request. */
-export function upgradeHeaders(req: ClientRequest, options: ForwardOptions): string[] {
-	return [...forwardedRequest(req, options), "Connection", "Upgrade", "Upgrade", req.headers.upgrade ?? ""];
+export function upgradeHeaders(req: ClientRequest, options: ForwardOptions, protocol: string): string[] {
+	return [...forwardedRequest(req, options), "Connection", "Upgrade", "Upgrade", protocol];
 }
 
 /** Header fields of the guest's answer for the client. */

@@ -1,5 +1,12 @@
 import { once } from "node:events";
-import { type ClientHttp2Session, type ClientHttp2Stream, connect, type OutgoingHttpHeaders } from "node:http2";
+import {
+	type ClientHttp2Session,
+	type ClientHttp2Stream,
+	connect,
+	constants,
+	type IncomingHttpHeaders,
+	type OutgoingHttpHeaders,
+} from "node:http2";
 import { get } from "node:https";
 import { text } from "node:stream/consumers";
 import { connect as connectTls } from "node:tls";
@@ -213,6 +220,68 @@ test.each([
 	await once(socket, "secureConnect");
 	expect(socket.alpnProtocol).toBe(protocol);
 	socket.destroy();
+});
+
+describe("a WebSocket on a stream of HTTP/2", () => {
+	/** A short text message from a client, masked with zeros (RFC 6455 §5.2). */
+	const masked = (text: string) => Buffer.from([0x81, 0x80 | text.length, 0, 0, 0, 0, ...Buffer.from(text)]);
+	const wish = { ":method": "CONNECT", ":protocol": "websocket", ":scheme": "https", ":path": "/chat?a=1" };
+
+	async function open(headers: OutgoingHttpHeaders = {}): Promise<{ stream: ClientHttp2Stream; answer: IncomingHttpHeaders }> {
+		if (client.remoteSettings?.enableConnectProtocol === undefined) await once(client, "remoteSettings");
+		expect(client.remoteSettings.enableConnectProtocol).toBe(true);
+		const stream = client.request({ ":authority": host(), ...wish, ...headers }, { endStream: false });
+		stream.on("error", () => {});
+		const [answer] = await once(stream, "response");
+		return { stream, answer };
+	}
+
+	function echo(): WebSocketServer {
+		const sockets = new WebSocketServer({ server: guest.server, handleProtocols: () => "shout" });
+		sockets.on("connection", (socket) => socket.on("message", (data) => socket.send(String(data).toUpperCase())));
+		return sockets;
+	}
+
+	test("reaches the guest as an upgrade, and carries bytes both ways beside other streams", async () => {
+		const upgraded = once(echo(), "connection");
+		const { stream, answer } = await open({ "sec-websocket-protocol": "shout", cookie: "a=1", "x-y": "z" });
+		expect(answer).toMatchObject({ ":status": 200, "sec-websocket-protocol": "shout" });
+		expect(answer).not.toHaveProperty("sec-websocket-accept");
+		const [, request] = await upgraded;
+		expect([request.method, request.url, request.httpVersion]).toEqual(["GET", "/chat?a=1", "1.1"]);
+		expect(request.headers).toMatchObject({ host: host(), cookie: "a=1", "x-y": "z", "x-forwarded-proto": "https" });
+		stream.write(masked("hello"));
+		const [frame] = await once(stream, "data");
+		expect(frame.subarray(2).toString()).toBe("HELLO");
+		expect((await ask({ ":path": "/" })).headers[":status"]).toBe(201);
+		stream.end(Buffer.from([0x88, 0x80, 0, 0, 0, 0]));
+		await once(stream.resume(), "close");
+		expect(stream.rstCode).toBe(0);
+	});
+
+	test("is dropped when its sandbox ends, and nothing else of its connection", async () => {
+		echo();
+		edge.control.run("iother");
+		const { stream } = await open();
+		edge.control.kill("iabc");
+		await new Promise((resolve) => stream.resume().once("close", resolve));
+		expect(stream.rstCode).toBe(constants.NGHTTP2_INTERNAL_ERROR);
+		expect((await ask({ ":authority": host("iother") })).headers[":status"]).toBe(201);
+	});
+
+	test("is refused as any request is: by the guest, for a missing sandbox, without a token, at the control port", async () => {
+		expect((await open()).answer[":status"]).toBe(502);
+		expect((await open({ ":authority": host("inone") })).answer[":status"]).toBe(502);
+		expect((await open({ ":authority": host("iabc", CONTROL_PORT) })).answer[":status"]).toBe(403);
+		edge.control.run("iabc", { trafficToken: "secret" });
+		expect((await open()).answer[":status"]).toBe(403);
+	});
+
+	test("is the only thing that CONNECT can ask for", async () => {
+		expect((await open({ ":protocol": "connect-udp" })).answer[":status"]).toBe(501);
+		expect((await open({ ":authority": "api.sbx.test" })).answer[":status"]).toBe(405);
+		expect((await ask({ ":method": "CONNECT", ":authority": "example.com:443" })).headers[":status"]).toBe(405);
+	});
 });
 
 describe("HTTP/1.1 on the encrypted listener", () => {

@@ -7,6 +7,7 @@ import { createServer, type Http2ServerRequest, type Http2ServerResponse, type S
 import type { TLSSocket } from "node:tls";
 import type { Edge } from "./edge.ts";
 import { IDLE_TIMEOUT_MS } from "./exchange.ts";
+import { connectProtocol } from "./stream-tunnel.ts";
 
 /** Clients expect at least 100 (RFC 9113 §6.5.2). */
 const MAX_STREAMS = 256;
@@ -28,7 +29,7 @@ export interface Http2Door {
 export function createHttp2(api: RequestListener, edge: Edge): Http2Door {
 	const sessions = new Set<ServerHttp2Session>();
 	const server = createServer({
-		settings: { maxConcurrentStreams: MAX_STREAMS, initialWindowSize: STREAM_WINDOW_BYTES },
+		settings: { maxConcurrentStreams: MAX_STREAMS, initialWindowSize: STREAM_WINDOW_BYTES, enableConnectProtocol: true },
 		maxSessionMemory: SESSION_MEMORY_MB,
 	});
 	const handle = (req: Http2ServerRequest, res: Http2ServerResponse) => {
@@ -40,6 +41,12 @@ export function createHttp2(api: RequestListener, edge: Edge): Http2Door {
 		// The guest itself says whether it wants the body.
 		if (!edge.handles(req)) res.writeContinue();
 		handle(req, res);
+	});
+	server.on("connect", (req: Http2ServerRequest, res: Http2ServerResponse) => {
+		const protocol = connectProtocol(req);
+		// A plain CONNECT would make this a proxy to anywhere; the API has no streams.
+		if (protocol === undefined || !edge.handles(req)) res.writeHead(405).end();
+		else edge.connect(req, res, protocol);
 	});
 	server.on("session", (session) => {
 		sessions.add(session);

@@ -8,17 +8,22 @@ import { createServer } from "node:tls";
 import { INTERPRETER_PORT } from "../protocol/index.ts";
 import type { Http2Door } from "./http2.ts";
 
-export interface TlsOptions {
-	/** 0 takes a free one. */
-	readonly port: number;
+export interface Certificate {
 	/** PEM, the server's certificate first, then those that lead to the authority. */
 	readonly cert: string;
 	/** PEM */
 	readonly key: string;
 }
 
+export interface TlsOptions extends Certificate {
+	/** 0 takes a free one. */
+	readonly port: number;
+}
+
 export interface TlsListener {
 	readonly port: number;
+	/** For handshakes from now on; open connections go on. @throws OpenSSL's error about certificate and key, changing nothing */
+	renew(certificate: Certificate): void;
 	/** Stops accepting; resolves when every connection is closed. */
 	close(): Promise<void>;
 }
@@ -58,6 +63,7 @@ export async function openTls(bind: string, options: TlsOptions, http1: HttpServ
 	});
 	return {
 		port: (server.address() as AddressInfo).port,
+		renew: (certificate) => server.setSecureContext({ cert: certificate.cert, key: certificate.key }),
 		close: () => new Promise((resolve) => server.close(() => resolve())),
 	};
 }

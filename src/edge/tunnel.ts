@@ -27,6 +27,27 @@ export function responseOn(req: IncomingMessage, client: Duplex): ServerResponse
 	return res;
 }
 
+/** Asks the guest for an upgrade, on a connection of its own. */
+export function requestUpgrade(
+	{ agent }: Guest,
+	{ port, path }: Plan,
+	method: string | undefined,
+	headers: string[],
+): ClientRequest {
+	return request({
+		createConnection: (_options, onCreate) => {
+			agent.dial(port).then(
+				(socket) => onCreate(null, socket),
+				(error: Error) => (onCreate as (error: Error) => void)(error),
+			);
+			return undefined;
+		},
+		method,
+		path,
+		headers,
+	});
+}
+
 export class Tunnel implements Flow {
 	readonly #req: IncomingMessage;
 	readonly #client: Duplex;
@@ -48,18 +69,8 @@ export class Tunnel implements Flow {
 	start(head: Buffer): void {
 		this.#guest.add(this);
 		this.#client.once("close", () => this.#leave());
-		const upstream = request({
-			createConnection: (_options, onCreate) => {
-				this.#guest.agent.dial(this.#plan.port).then(
-					(socket) => onCreate(null, socket),
-					(error: Error) => (onCreate as (error: Error) => void)(error),
-				);
-				return undefined;
-			},
-			method: this.#req.method,
-			path: this.#plan.path,
-			headers: upgradeHeaders(this.#req, this.#plan),
-		});
+		const headers = upgradeHeaders(this.#req, this.#plan, this.#req.headers.upgrade ?? "");
+		const upstream = requestUpgrade(this.#guest, this.#plan, this.#req.method, headers);
 		this.#upstream = upstream;
 		upstream.on("upgrade", (response, remote, first) => this.#onUpgrade(response, remote as Socket, first, head));
 		upstream.on("response", (response) => this.#onDeclined(response));
