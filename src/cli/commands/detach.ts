@@ -6,6 +6,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { closeSync, openSync } from "node:fs";
 import { mkdir, readFile, rename } from "node:fs/promises";
+import { flushCompileCache } from "node:module";
 import { dirname, join } from "node:path";
 import { type Static, Type } from "typebox";
 import { Value } from "typebox/value";
@@ -57,11 +58,16 @@ function launch(config: Config, logPath: string): ChildProcess {
 			cwd: config.dataDir,
 			stdio: ["ignore", log, log, "ipc"],
 			// Relative paths were resolved here, and the server starts elsewhere.
-			env: { ...process.env, ...resolvedPaths(config) },
+			env: { NODE_COMPILE_CACHE: compileCache(config), ...process.env, ...resolvedPaths(config) },
 		});
 	} finally {
 		closeSync(log);
 	}
+}
+
+/** Where Node keeps the TypeScript that it compiled; the shell entry names the same directory for itself. */
+function compileCache({ cacheDir }: Config): string {
+	return join(cacheDir, "compiled");
 }
 
 function resolvedPaths({ dataDir, cacheDir, runscPath, tls }: Config): NodeJS.ProcessEnv {
@@ -120,6 +126,8 @@ export function openParentChannel(): ParentChannel {
 		sink: tell,
 		ready: () => {
 			tell({ kind: "ready" });
+			// By itself Node writes it when a process ends, and a server may be killed.
+			flushCompileCache();
 		},
 		refused: (message) => tell({ kind: "refused", message }),
 	};

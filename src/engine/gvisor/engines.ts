@@ -134,12 +134,14 @@ class EngineDirectory {
 			},
 			open,
 			settle: async (signal) => {
+				const known = new Set<string>();
 				for (const [engine, stateDir] of this.#stateDirs) {
 					await awaitCommands(stateDir, signal);
-					const known = (await engine.list(signal)).map((container) => container.id);
-					await killUnknown(stateDir, known);
+					const ids = (await engine.list(signal)).map((container) => container.id);
+					await killUnknown(stateDir, ids);
+					for (const id of ids) known.add(id);
 				}
-				await removeStrayGroups(this.#options.cgroups, this.#engines.values(), signal);
+				await removeStrayGroups(this.#options.cgroups, known);
 			},
 			opened: () => [...this.#engines.values()],
 			destroy: async (signal) => {
@@ -153,14 +155,8 @@ class EngineDirectory {
 }
 
 /** Groups of containers that no engine knows: a start that was cut off in the middle. */
-async function removeStrayGroups(
-	cgroups: Cgroups | undefined,
-	engines: Iterable<SandboxEngine>,
-	signal: AbortSignal,
-): Promise<void> {
+async function removeStrayGroups(cgroups: Cgroups | undefined, known: ReadonlySet<string>): Promise<void> {
 	if (cgroups === undefined) return;
-	const known = new Set<string>();
-	for (const engine of engines) for (const container of await engine.list(signal)) known.add(container.id);
 	for (const id of cgroups.list()) if (!known.has(id)) await cgroups.remove(id);
 }
 

@@ -34,7 +34,8 @@ export interface SlotPoolOptions {
 const CLEAN_UP_MS = 30_000;
 
 /**
- * Applies the instance's rules, starts its DNS and begins to make slots ahead. Slots that a former process left are
+ * Applies the instance's rules, starts its DNS and begins to make slots ahead, after `adopt` where there is something to
+ * adopt. Slots that a former process left are
  * neither touched nor handed out before `adopt` has told which of them are in use.
  */
 export async function createSlotPool(options: SlotPoolOptions, signal: AbortSignal): Promise<SlotPool> {
@@ -101,7 +102,8 @@ class HostSlotPool implements SlotPool {
 		this.#parts = parts;
 		this.#max = Math.min(parts.options.max, parts.block.capacity);
 		this.#reserved = new Set(parts.leftOver);
-		this.#fill();
+		// With something to adopt, `adopt` does it: until then the processors are the start's.
+		if (parts.leftOver.size === 0) this.#fill();
 	}
 
 	async acquire(signal: AbortSignal): Promise<Slot> {
