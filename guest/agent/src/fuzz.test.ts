@@ -1,172 +1,101 @@
 /**
- * Malformed requests must not end the daemon, and are answered with 4xx, a protocol error, or a closed connection.
- * The number of requests is OFFSHOOT_FUZZ (300); the seed of a failing run is printed and can be set with OFFSHOOT_TEST_SEED.
+ * Malformed requests must not end the daemon, are answered with 4xx, a protocol error or a closed connection, touch
+ * nothing they were not meant to touch, and leave neither memory nor descriptors behind.
  */
-import { randomInt } from "node:crypto";
-import { connect } from "node:net";
+import { createHash } from "node:crypto";
+import { lstat, mkdir, readdir, readFile, symlink, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { type Attempt, type Outcome, send, show, Tally } from "../../../tests/support/malformed.ts";
+import { descriptors, mib, residentBytes } from "../../../tests/support/process.ts";
+import { campaignLength, campaignSeed, seededRandom } from "../../../tests/support/random.ts";
+import { until } from "../../../tests/support/sandboxes.ts";
 import { TestAgent } from "../testing/agent.ts";
+import { brokenRequest, CANARY, PLAYGROUND, requestAtCanary } from "../testing/malformed.ts";
 
-const REQUESTS = Number(process.env.OFFSHOOT_FUZZ ?? 300);
-const SEED = Number(process.env.OFFSHOOT_TEST_SEED ?? randomInt(2 ** 31));
+const REQUESTS = campaignLength(1_000, 20_000);
+/** Until then the daemon loads code and its heap grows to what it needs. */
+const WARM_UP = REQUESTS / 4;
+const AT_ONCE = 20;
+const TOKEN = "token-of-the-campaign";
 
 let agent: TestAgent;
 
 beforeAll(async () => {
-	agent = await TestAgent.start();
-	await agent.initialise();
+	agent = await TestAgent.startInWorld();
+	await agent.initialise({ accessToken: TOKEN });
+	await mkdir(join(agent.directory, PLAYGROUND), { recursive: true });
+	await mkdir(join(agent.directory, CANARY, "dir"), { recursive: true });
+	await writeFile(join(agent.directory, CANARY, "file"), "alive");
+	await writeFile(join(agent.directory, CANARY, "dir/deep"), "alive too");
+	await symlink("file", join(agent.directory, CANARY, "link"));
 }, 60_000);
 
 afterAll(async () => {
 	await agent[Symbol.asyncDispose]();
 });
 
-/** mulberry32: small, and the same on every machine for one seed. */
-function generator(seed: number): () => number {
-	let state = seed;
-	return () => {
-		state = (state + 0x6d2b79f5) | 0;
-		let t = Math.imul(state ^ (state >>> 15), 1 | state);
-		t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-		return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-	};
-}
-
-const PATHS = [
-	"/process.Process/Start",
-	"/process.Process/Connect",
-	"/process.Process/StreamInput",
-	"/process.Process/SendInput",
-	"/process.Process/SendSignal",
-	"/process.Process/Update",
-	"/process.Process/List",
-	"/filesystem.Filesystem/Stat",
-	"/filesystem.Filesystem/ListDir",
-	"/filesystem.Filesystem/WatchDir",
-	"/filesystem.Filesystem/GetWatcherEvents",
-	"/files?path=/nonexistent/x/../y",
-	"/files?path=%00",
-	"/files?path=%ff%fe&signature=x&signature_expiration=y",
-	"/files/compose",
-	"/health",
-	"/envs?%",
-	"//",
-	"*",
-	"/../../etc/passwd",
-];
-
-const TYPES = [
-	"application/json",
-	"application/connect+json",
-	"application/proto",
-	"application/connect+proto",
-	"application/grpc",
-	"multipart/form-data; boundary=b",
-	"multipart/form-data; boundary=",
-	"application/octet-stream",
-	"text/plain",
-	"",
-];
-
-const BODIES = [
-	"",
-	"{}",
-	"[",
-	"null",
-	'"x"',
-	'{"path":"/tmp/../proc/self/none"}',
-	'{"path":"\\u0000"}',
-	'{"path":7,"depth":-1}',
-	'{"path":"/proc/self","depth":4294967296}',
-	'{"process":{"cmd":"/none","args":[null]}}',
-	'{"process":{"cmd":"/none","envs":{"A":1}}}',
-	'{"process":{"cmd":"a\\u0000b"}}',
-	'{"process":{"cmd":"/none","cwd":"~x"},"pty":{"size":{"cols":-1}}}',
-	'{"process":{"pid":-1},"input":{"stdin":"???"}}',
-	'{"process":{"pid":1,"tag":"x"}}',
-	'{"process":{"tag":"none"},"signal":"SIGNAL_NOPE"}',
-	'{"source_paths":["/none"],"destination":"/none/x"}',
-	'--b\r\nContent-Disposition: form-data; name="file"; filename=""\r\n\r\nx\r\n--b--\r\n',
-	'--b\r\nContent-Disposition: form-data; name="file"; filename="a\\0b"\r\n\r\nx',
-	"\u0000\u0000\u0000\u0000\u0002{}",
-	"\u0000\u007f\u007f\u007f\u007f{}",
-	"\u0001\u0000\u0000\u0000\u0002{}",
-	"\u0002\u0000\u0000\u0000\u0002{}",
-];
-
-const HEADERS = [
-	"Content-Encoding: gzip",
-	"Content-Encoding: br",
-	"Connect-Content-Encoding: gzip",
-	"Connect-Timeout-Ms: -5",
-	"Connect-Timeout-Ms: 1",
-	"Connect-Protocol-Version: 9",
-	"Keepalive-Ping-Interval: 1e99",
-	"Authorization: Basic !!!!",
-	"Authorization: Basic AA==",
-	"Accept-Encoding: ;q=,,gzip;q=x",
-	"Range: bytes=9-1,x",
-	"If-None-Match: ,",
-	"X-Metadata-: v",
-	`X-Long: ${"x".repeat(20_000)}`,
-	"Transfer-Encoding: chunked",
-	"Expect: 100-continue",
-	"Upgrade: h2c",
-];
-
-function requestOf(random: () => number): Buffer {
-	const pick = <T>(list: readonly T[]): T => list[Math.floor(random() * list.length)] as T;
-	const mutate = (text: string): string => {
-		if (random() > 0.2 || text === "") return text;
-		const at = Math.floor(random() * text.length);
-		return text.slice(0, at) + String.fromCharCode(Math.floor(random() * 256)) + text.slice(at + 1);
-	};
-	const body = Buffer.from(mutate(pick(BODIES)), "latin1");
-	const promised = body.length + (random() < 0.2 ? Math.floor(random() * 50) : 0);
-	const lines = [`${pick(["POST", "POST", "POST", "GET", "PUT", "BREW"])} ${mutate(pick(PATHS))} HTTP/1.1`];
-	if (random() < 0.95) lines.push("Host: x");
-	lines.push(`Content-Type: ${pick(TYPES)}`, `Content-Length: ${promised}`, "Connection: close");
-	while (random() < 0.4) lines.push(pick(HEADERS));
-	return Buffer.concat([Buffer.from(`${lines.join("\r\n")}\r\n\r\n`, "latin1"), body]);
-}
-
-/** The status of the answer, or undefined when the connection was closed without one. */
-function send(request: Buffer): Promise<number | undefined> {
-	return new Promise((resolve) => {
-		let answer = "";
-		const socket = connect(agent.port, "127.0.0.1", () => socket.end(request));
-		// Streams that are well-formed by chance stay open: their first bytes are answer enough.
-		socket.setTimeout(300, () => socket.destroy());
-		socket.on("data", (chunk) => {
-			answer += chunk.toString("latin1");
-			if (answer.length > 100) socket.destroy();
-		});
-		socket.on("error", () => undefined);
-		socket.on("close", () => {
-			const status = /^HTTP\/1\.1 (\d+)/.exec(answer)?.[1];
-			resolve(status === undefined ? undefined : Number(status));
-		});
-	});
-}
-
-test(`malformed requests are refused and the daemon stays (seed ${SEED})`, { timeout: 600_000 }, async () => {
-	const random = generator(SEED);
-	const pid = agent.daemonPid;
-	const unexpected: string[] = [];
-	for (let count = 0; count < REQUESTS; count += 10) {
-		const requests = Array.from({ length: 10 }, () => requestOf(random));
-		const statuses = await Promise.all(requests.map(send));
-		statuses.forEach((status, index) => {
-			const text = requests[index]?.toString("latin1") ?? "";
-			// Connect tells of binary messages that it cannot read as internal errors.
-			const binary = status === 500 && text.includes("application/proto");
-			if (status !== undefined && status >= 500 && status !== 501 && !binary) {
-				unexpected.push(`${status}: ${text.slice(0, 400)}`);
-			}
-		});
+/** Contents and all that a change would leave a mark on. */
+async function fingerprint(path: string): Promise<string> {
+	const { mode, uid, gid, size, mtimeMs, ctimeMs, ino } = await lstat(path);
+	const lines = [`${path} ${mode} ${uid} ${gid} ${size} ${mtimeMs} ${ctimeMs} ${ino}`];
+	if ((mode & 0o170000) === 0o100000)
+		lines.push(
+			createHash("sha256")
+				.update(await readFile(path))
+				.digest("hex"),
+		);
+	if ((mode & 0o170000) === 0o040000) {
+		for (const name of (await readdir(path)).sort()) lines.push(await fingerprint(join(path, name)));
 	}
-	expect(unexpected).toEqual([]);
-	expect(agent.daemonPid).toBe(pid);
-	expect((await fetch(`${agent.url}/health`)).status).toBe(204);
-	process.kill(pid, 0);
+	return lines.join("\n");
+}
+
+/** Connect calls it an internal error when it cannot read a message. */
+const UNREADABLE = /"message":"(parse binary|received compressed envelope, but do not know how to decompress)/;
+
+/** Whether an answer says that something other than the request is wrong. */
+function blamesDaemon({ status, text }: Outcome): boolean {
+	if (UNREADABLE.test(text)) return false;
+	if (status !== undefined && status >= 500 && status !== 501) return true;
+	return /"code":"(internal|unknown|data_loss)"/.test(text);
+}
+
+test("malformed requests do no harm", { timeout: 900_000 }, async () => {
+	const seed = campaignSeed();
+	const random = seededRandom(seed);
+	const { daemonPid, sysdPid } = agent;
+	const canary = await fingerprint(join(agent.directory, CANARY));
+	const tally = new Tally();
+	const wrong: string[] = [];
+	const one = async (request: Attempt) => {
+		const outcome = await send(request, agent.port);
+		tally.add(outcome);
+		if (blamesDaemon(outcome)) wrong.push(show(request, outcome));
+	};
+	const many = async (count: number) => {
+		for (let sent = 0; sent < count; sent += AT_ONCE) {
+			const requests = Array.from({ length: AT_ONCE }, () =>
+				random() < 0.25 ? requestAtCanary(random, TOKEN) : brokenRequest(random, TOKEN),
+			);
+			await Promise.all(requests.map(one));
+		}
+	};
+	const held = async () => [await descriptors(daemonPid), await descriptors(sysdPid)];
+
+	await many(WARM_UP);
+	const [before, descriptorsBefore] = [await residentBytes(daemonPid), await held()];
+	await many(REQUESTS - WARM_UP);
+	process.stdout.write(`daemon: ${REQUESTS} malformed requests, OFFSHOOT_TEST_SEED=${seed}: ${tally}\n`);
+
+	expect(wrong).toEqual([]);
+	expect(agent.daemonPid).toBe(daemonPid);
+	expect((await fetch(`${agent.url}/envs`, { headers: { "X-Access-Token": TOKEN } })).status).toBe(200);
+	expect((await fetch(`${agent.url}/envs`)).status).toBe(401);
+	expect(await fingerprint(join(agent.directory, CANARY))).toBe(canary);
+	await until("descriptors to be closed", async () =>
+		(await held()).every((count, at) => count <= (descriptorsBefore[at] ?? 0) + 2),
+	);
+	await until("memory to be given back", async () => (await residentBytes(daemonPid)) < before * 1.3 + 32 * 1024 * 1024, 60_000);
+	process.stdout.write(`daemon: resident ${mib(before)} before, ${mib(await residentBytes(daemonPid))} after\n`);
 });

@@ -13,6 +13,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type AgentInit, CONTROL_SIGNATURE_HEADER } from "../../../src/protocol/index.ts";
 import { buildSysd } from "../packaging/sysd.ts";
+import { makeWorld } from "./world.ts";
 
 const MAIN = join(import.meta.dirname, "../src/main.ts");
 
@@ -59,21 +60,40 @@ async function sourceDigest(): Promise<string> {
 }
 
 /** Ends with this process, however that ends. */
-function spawnBound(command: string, args: readonly string[], env: NodeJS.ProcessEnv): ChildProcess {
-	return spawn("setpriv", ["--pdeathsig", "KILL", command, ...args], { env, stdio: "inherit" });
+function spawnBound(command: readonly string[], env: NodeJS.ProcessEnv): ChildProcess {
+	return spawn("setpriv", ["--pdeathsig", "KILL", ...command], { env, stdio: "inherit" });
+}
+
+async function end(child: ChildProcess | undefined): Promise<void> {
+	if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
+	const ended = once(child, "exit");
+	child.kill("SIGKILL");
+	await ended;
+}
+
+/** Where the agent lives. */
+interface Place {
+	/** Of this machine. */
+	readonly directory: string;
+	/** The same as the agent sees it. */
+	readonly seen: string;
+	/** Command prefix that takes a program there. */
+	readonly enter: readonly string[];
 }
 
 export class TestAgent {
 	readonly directory: string;
 	readonly port: number;
 	readonly controlPort: number;
+	private readonly place: Place;
 	private readonly sysd: ChildProcess;
 	private agent: ChildProcess | undefined;
 	private readonly firstKey: ControlKey;
 	private key: ControlKey;
 
-	private constructor(directory: string, ports: readonly [number, number], sysd: ChildProcess) {
-		this.directory = directory;
+	private constructor(place: Place, ports: readonly [number, number], sysd: ChildProcess) {
+		this.place = place;
+		this.directory = place.directory;
 		[this.port, this.controlPort] = ports;
 		this.sysd = sysd;
 		this.firstKey = newControlKey();
@@ -83,9 +103,19 @@ export class TestAgent {
 	/** A locked agent: `initialise` opens it. */
 	static async start(): Promise<TestAgent> {
 		const directory = await mkdtemp(join(tmpdir(), "offshoot-agent-"));
-		const socket = join(directory, "sysd.sock");
-		const sysd = spawnBound("unshare", ["--uts", await sysdProgram(), socket], process.env);
-		const agent = new TestAgent(directory, [await freePort(), await freePort()], sysd);
+		return await TestAgent.startAt({ directory, seen: directory, enter: [] });
+	}
+
+	/** A locked agent whose root is a directory of its own: no request to it can damage this machine. */
+	static async startInWorld(): Promise<TestAgent> {
+		const directory = await mkdtemp(join(tmpdir(), "offshoot-agent-"));
+		return await TestAgent.startAt({ directory, seen: "/", enter: await makeWorld(directory) });
+	}
+
+	private static async startAt(place: Place): Promise<TestAgent> {
+		const socket = join(place.seen, "sysd.sock");
+		const sysd = spawnBound(["unshare", "--uts", ...place.enter, await sysdProgram(), socket], process.env);
+		const agent = new TestAgent(place, [await freePort(), await freePort()], sysd);
 		await agent.startDaemon();
 		return agent;
 	}
@@ -95,7 +125,7 @@ export class TestAgent {
 	}
 
 	get root(): string {
-		return join(this.directory, "root");
+		return join(this.directory, "own");
 	}
 
 	get daemonPid(): number {
@@ -109,14 +139,14 @@ export class TestAgent {
 	async startDaemon(): Promise<void> {
 		const env = {
 			PATH: process.env.PATH,
-			OFFSHOOT_SYSD_SOCKET: join(this.directory, "sysd.sock"),
+			OFFSHOOT_SYSD_SOCKET: join(this.place.seen, "sysd.sock"),
 			OFFSHOOT_AGENT_PORT: String(this.port),
 			OFFSHOOT_CONTROL_PORT: String(this.controlPort),
 			OFFSHOOT_CONTROL_PEER: "127.0.0.1",
 			OFFSHOOT_CONTROL_KEY: this.firstKey.publicKey,
-			OFFSHOOT_ROOT: this.root,
+			OFFSHOOT_ROOT: join(this.place.seen, "own"),
 		};
-		this.agent = spawnBound(process.execPath, [MAIN], env);
+		this.agent = spawnBound([...this.place.enter, process.execPath, MAIN], env);
 		for (let tries = 0; tries < 400; tries++, await sleep(25)) {
 			const answer = await fetch(`http://127.0.0.1:${this.controlPort}/health`).catch(() => undefined);
 			if (answer?.status === 204) return;
@@ -126,9 +156,7 @@ export class TestAgent {
 
 	/** Ends the daemon as a crash would. */
 	async killDaemon(): Promise<void> {
-		const ended = this.agent === undefined ? undefined : once(this.agent, "exit");
-		this.agent?.kill("SIGKILL");
-		await ended;
+		await end(this.agent);
 	}
 
 	/** Sends an init signed with the key that the agent expects, and keeps the next one. */
@@ -155,9 +183,7 @@ export class TestAgent {
 
 	async [Symbol.asyncDispose](): Promise<void> {
 		await this.killDaemon();
-		const ended = once(this.sysd, "exit");
-		this.sysd.kill("SIGKILL");
-		await ended;
+		await end(this.sysd);
 		await rm(this.directory, { recursive: true, force: true });
 	}
 }

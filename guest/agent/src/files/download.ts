@@ -28,7 +28,7 @@ export async function download(file: FileRequest): Promise<void> {
 	const stats = await handle.stat();
 	setHeaders(file, path, stats);
 	if (encoding === "gzip") await sendCompressed(file, handle);
-	else if (stats.size === 0) await sendUnsized(file, handle);
+	else if (stats.size === 0) await sendUnsized(file, handle, path);
 	else await sendIdentity(file, handle, stats);
 }
 
@@ -72,9 +72,13 @@ async function sendCompressed({ response }: FileRequest, handle: FileHandle): Pr
 }
 
 /** Files of /proc and the like say that they are empty: what they hold shows only on reading. */
-async function sendUnsized({ response }: FileRequest, handle: FileHandle): Promise<void> {
+async function sendUnsized({ response }: FileRequest, handle: FileHandle, path: string): Promise<void> {
 	const start = Buffer.alloc(READ_SIZE);
-	const { bytesRead } = await handle.read(start, 0, start.length, null);
+	const { bytesRead } = await handle.read(start, 0, start.length, null).catch((error: unknown) => {
+		// Some of them, as /proc/self/mem, say so when they cannot be read from the start.
+		if (errnoOf(error) === "EIO") throw new HttpError(400, `path '${path}' cannot be read as a file`);
+		throw fileError(error, path);
+	});
 	if (bytesRead === 0) {
 		response.setHeader("Content-Length", 0);
 		response.end();

@@ -1,12 +1,14 @@
 import { execFileSync } from "node:child_process";
-import { chmod, mkdir, mkdtemp, readFile, rm, stat, symlink, truncate, writeFile } from "node:fs/promises";
+import { once } from "node:events";
+import { chmod, mkdir, mkdtemp, readdir, readFile, readlink, rm, stat, symlink, truncate, writeFile } from "node:fs/promises";
 import { type IncomingHttpHeaders, request } from "node:http";
+import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setImmediate } from "node:timers/promises";
 import { gunzipSync, gzipSync } from "node:zlib";
 import { FileNotFoundError, type Sandbox } from "e2b";
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
 import { TestAgent } from "../../testing/agent.ts";
 import { type Headers, json } from "../../testing/rpc.ts";
 import { connectSdk } from "../../testing/sdk.ts";
@@ -152,6 +154,35 @@ describe("upload on the wire", () => {
 			execFileSync("umount", [at]);
 		}
 	});
+});
+
+describe("a form that is left in the middle of a file", () => {
+	const form = '--b\r\nContent-Disposition: form-data; name="file"; filename="';
+	const openFiles = async () => {
+		const links = `/proc/${agent.daemonPid}/fd`;
+		const names = await readdir(links);
+		return (await Promise.all(names.map((name) => readlink(join(links, name)).catch(() => "")))).filter((path) =>
+			path.startsWith(at),
+		);
+	};
+
+	test.each(["the body ends", "the client goes away"])("does not hold the file open when %s", async (how) => {
+		const body = `${form}${join(at, "left")}"\r\n\r\n${"x".repeat(200_000)}`;
+		const more = how === "the body ends" ? 0 : 1000;
+		const socket = connect(agent.port, "127.0.0.1");
+		socket.write(
+			`POST /files HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=b\r\nContent-Length: ${body.length + more}\r\n\r\n`,
+		);
+		socket.write(body);
+		if (more === 0) expect(String((await once(socket, "data"))[0])).toContain("HTTP/1.1 400");
+		else await vi.waitFor(async () => expect(await openFiles()).toEqual([join(at, "left")]));
+		socket.destroy();
+		await vi.waitFor(async () => expect(await openFiles()).toEqual([]));
+	});
+});
+
+test("a file of /proc that cannot be read is the request's mistake", async () => {
+	expect((await get({ path: "/proc/self/mem" }, {})).status).toBe(400);
 });
 
 describe("metadata", () => {

@@ -21,15 +21,22 @@ export function writeParts<Written>(
 ): Promise<readonly Written[]> {
 	return new Promise((resolve, reject) => {
 		const written: Promise<Written | undefined>[] = [];
+		const parts: Readable[] = [];
 		let failure: unknown;
 		const parser = parserFor(contentType);
+		// Whoever writes a part that will never end would hold its file open for good.
+		const abandon = (error: Error) => {
+			for (const part of parts) part.destroy(error);
+			reject(error);
+		};
 		parser.on("file", (field, part, filename) => {
 			if (field !== FIELD || failure !== undefined) {
 				part.resume();
 				return;
 			}
-			// It may fail before it is read; who reads it later is told.
-			part.on("error", () => undefined);
+			parts.push(part);
+			// The parser only tells those who listen; destroyed, it tells those too who read it later.
+			part.on("error", (error) => part.destroy(error));
 			const fail = (error: unknown) => {
 				failure ??= error;
 				part.resume();
@@ -46,9 +53,10 @@ export function writeParts<Written>(
 		parser.once("error", (error: unknown) => {
 			body.unpipe(parser);
 			body.resume();
-			reject(new HttpError(400, `error parsing multipart form: ${messageOf(error)}`));
+			abandon(new HttpError(400, `error parsing multipart form: ${messageOf(error)}`));
 		});
-		body.once("error", reject);
+		body.once("error", abandon);
+		if (body.destroyed) abandon(new Error("the client went away"));
 		body.pipe(parser);
 	});
 }

@@ -22,7 +22,7 @@ const MAX_MESSAGE = 64 * 1024 * 1024;
 
 export type RpcHandler = (path: string, request: IncomingMessage, response: ServerResponse, identity: Identity) => Promise<void>;
 
-/** The handler throws HttpError for what is no RPC: 404 for other paths, 400 for a request without Host. */
+/** The handler throws HttpError for what is no RPC: 404 for other paths, 400 for a request without a proper Host. */
 export function createRpcHandler(routes: (router: ConnectRouter) => void): RpcHandler {
 	const router = createConnectRouter({
 		grpc: false,
@@ -37,7 +37,9 @@ export function createRpcHandler(routes: (router: ConnectRouter) => void): RpcHa
 	return async (path, request, response, identity) => {
 		const handler = handlers.get(path);
 		if (handler === undefined) throw new HttpError(404, "page not found");
-		if (request.headers.host === undefined) throw new HttpError(400, "missing required Host header");
+		const { host } = request.headers;
+		if (host === undefined) throw new HttpError(400, "missing required Host header");
+		if (!URL.canParse(request.url ?? "", `http://${host}`)) throw new HttpError(400, "malformed Host header");
 		const values = createContextValues().set(identityKey, identity);
 		const answer = await handler(universalRequestFromNodeRequest(request, response, undefined, values));
 		await universalResponseToNodeResponse(answer, response).catch((error: unknown) => {
