@@ -64,6 +64,11 @@ describe("bad requests", () => {
 		await response.text();
 	});
 
+	it.each(["cobol", "__proto__", "constructor"])("says that there is no language %s", async (language) => {
+		const response = await sandbox.request("POST", "/execute", { body: { code: "1", language } });
+		expect(await response.text()).toContain(`language "${language}" is not supported`);
+	});
+
 	it("says which context is missing", async () => {
 		const response = await sandbox.request("POST", "/execute", { body: { code: "1", context_id: "nope" } });
 		expect(await response.text()).toBe("Context nope not found");

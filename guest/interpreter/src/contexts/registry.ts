@@ -91,9 +91,13 @@ export class ContextRegistry {
 	}
 }
 
-const ALIASES: Readonly<Record<string, string>> = { "": "python", js: "javascript", ts: "typescript" };
+const ALIASES: ReadonlyMap<string, string> = new Map([
+	["", "python"],
+	["js", "javascript"],
+	["ts", "typescript"],
+]);
 
 function normalizeLanguage(language = ""): string {
 	const name = language.trim().toLowerCase();
-	return ALIASES[name] ?? name;
+	return ALIASES.get(name) ?? name;
 }

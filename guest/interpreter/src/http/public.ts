@@ -142,7 +142,8 @@ function contextNotFound(id: string): HttpError {
 }
 
 function answerError(response: ServerResponse, error: unknown): void {
-	if (response.headersSent) {
+	// Of a client that went away there is nothing to tell.
+	if (response.headersSent || response.destroyed) {
 		response.destroy();
 	} else if (error instanceof HttpError) {
 		sendError(response, error);

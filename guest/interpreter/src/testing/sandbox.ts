@@ -98,7 +98,8 @@ export async function startTestSandbox(): Promise<TestSandbox> {
 	});
 }
 
-async function startAgent(sandbox: { environment: Record<string, string>; accessToken: string }) {
+/** Stands for the agent: tells the environment to who has the token. */
+export async function startAgent(sandbox: { environment: Record<string, string>; accessToken: string }) {
 	const server = createServer((request, response) => {
 		const allowed = request.url === "/envs" && request.headers["x-access-token"] === sandbox.accessToken;
 		response.writeHead(allowed ? 200 : 401, { "content-type": "application/json" });
