@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { readConfig, SETTINGS } from "./config.ts";
+import { mistypedSettings, readConfig, SETTINGS } from "./config.ts";
 
 const root = { uid: 0, home: "/root" };
 const ann = { uid: 1000, home: "/home/ann" };
@@ -81,4 +81,14 @@ describe("readConfig", () => {
 		readConfig(env, root);
 		expect([...asked].sort()).toEqual(SETTINGS.map(({ name }) => name).sort());
 	});
+});
+
+test.each([
+	["OFFSHOOT_DATADIR", "OFFSHOOT_DATA_DIR"],
+	["OFFSHOOT_PROT", "OFFSHOOT_PORT"],
+	["OFFSHOOT_RUNSC_ULR", "OFFSHOOT_RUNSC_URL"],
+	["OFFSHOOT_ALLOWED_CIDRS", "OFFSHOOT_ALLOW_CIDRS"],
+	["OFFSHOOT_EVERYTHING_FASTER", undefined],
+])("%s is no setting, and %s is what was meant", (name, nearest) => {
+	expect(mistypedSettings({ [name]: "x", HOME: "/", OFFSHOOT_PORT: "1", OFFSHOOT_TEST_LONG: "1" })).toEqual([{ name, nearest }]);
 });

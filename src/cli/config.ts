@@ -4,6 +4,7 @@ import { isIP } from "node:net";
 import { homedir } from "node:os";
 import { join, resolve } from "node:path";
 import { OffshootError } from "../protocol/index.ts";
+import { findMistyped, type Mistyped } from "./mistyped.ts";
 
 export const LOG_LEVELS = ["fatal", "error", "warn", "info", "debug", "trace", "silent"] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
@@ -57,6 +58,14 @@ export const SETTINGS: readonly Setting[] = [
 	{ name: "OFFSHOOT_RUNSC_URL", fallback: "gVisor's bucket", meaning: "where to download a gVisor release" },
 	{ name: "OFFSHOOT_LOG_LEVEL", fallback: "info", meaning: LOG_LEVELS.join(", ") },
 ];
+
+/** What tests and benchmarks read, and what lies in the environment of a sandbox's programs. */
+const READ_ELSEWHERE = /^OFFSHOOT_(TEST_|BENCH_|FUZZ$|SANDBOX_ID$|INTERPRETER|CONTROL_|AGENT_)/;
+
+/** Settings that have no effect because there is none of that name. */
+export function mistypedSettings(env: NodeJS.ProcessEnv): readonly Mistyped[] {
+	return findMistyped(env, { prefix: "OFFSHOOT_", known: SETTINGS.map(({ name }) => name), foreign: READ_ELSEWHERE });
+}
 
 const HOST_AND_PORT = /^[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:\d{1,5})?$/;
 

@@ -3,9 +3,10 @@
  * called, so that the small ones start quickly.
  */
 import { Command, CommanderError } from "commander";
+import manifest from "../../package.json" with { type: "json" };
 import { CommandError } from "../engine/index.ts";
 import { OffshootError } from "../protocol/index.ts";
-import { type Config, readConfig, SETTINGS } from "./config.ts";
+import { type Config, mistypedSettings, readConfig, SETTINGS } from "./config.ts";
 import { Progress } from "./terminal/progress.ts";
 import { paint, showProgress } from "./terminal/show.ts";
 
@@ -18,6 +19,7 @@ type Action = (config: Config, signal: AbortSignal) => Promise<number> | Promise
 
 async function perform(action: Action): Promise<void> {
 	const controller = new AbortController();
+	warnOfMistyped();
 	const interrupt = () => controller.abort(new Interrupted());
 	process.once("SIGINT", interrupt).once("SIGTERM", interrupt);
 	try {
@@ -27,6 +29,14 @@ async function perform(action: Action): Promise<void> {
 		process.exitCode = controller.signal.aborted ? INTERRUPTED : report(error);
 	} finally {
 		process.off("SIGINT", interrupt).off("SIGTERM", interrupt);
+	}
+}
+
+/** Nobody else would ever tell that such a setting has no effect. */
+function warnOfMistyped(): void {
+	for (const { name, nearest } of mistypedSettings(process.env)) {
+		const hint = nearest === undefined ? "./offshoot --help lists the settings" : `did you mean ${nearest}?`;
+		process.stderr.write(`${paint(process.stderr, "yellow", "offshoot:")} ${name} is no setting: ${hint}\n`);
 	}
 }
 
@@ -49,17 +59,25 @@ function report(error: unknown): number {
 
 const program = new Command("offshoot")
 	.description("Sandboxes for code that can be snapshotted while they run, on your own Linux machine.")
+	.version(manifest.version, "-V, --version", "print the version")
 	.showSuggestionAfterError()
 	.showHelpAfterError("Run ./offshoot --help for the list of commands.")
 	.exitOverride()
 	.addHelpText(
 		"after",
-		`
+		({ command }) => `
 Settings (environment variables):
-${SETTINGS.map(({ name, fallback, meaning }) => `  ${name.padEnd(20)} ${meaning} [${fallback}]`).join("\n")}
+${settings(command)}
 
 New here?  ./offshoot quickstart`,
 	);
+
+function settings(command: Command): string {
+	const help = command.createHelp();
+	help.prepareContext({ helpWidth: process.stdout.columns ?? 80 });
+	const width = Math.max(...SETTINGS.map(({ name }) => name.length));
+	return SETTINGS.map(({ name, fallback, meaning }) => help.formatItem(name, width, `${meaning} [${fallback}]`, help)).join("\n");
+}
 
 program
 	.command("quickstart")
@@ -71,7 +89,7 @@ program
 	.description("start the server; Ctrl-C ends it and its sandboxes")
 	.option("-d, --detach", "leave it running in the background; its output goes to server.log in the data directory")
 	.addOption(program.createOption("--report-to-parent").hideHelp())
-	.addHelpText("after", "\nA server that gets SIGTERM, or crashes, leaves its sandboxes running: the next one takes them over.")
+	.addHelpText("after", "\nA server that gets SIGTERM, or crashes, leaves its sandboxes running:\nthe next one takes them over.")
 	.action(async (options: { detach?: true; reportToParent?: true }) => {
 		const { upDetached, upForeground, upReporting, welcome } = await import("./commands/up.ts");
 		// A server has its own idea of what a signal means.
@@ -92,8 +110,9 @@ program
 
 program
 	.command("status")
-	.description("tell whether the server runs, where, and what it holds; exit code 3 when it does not")
+	.description("tell whether the server runs, where, and what it holds")
 	.option("--json", "print JSON")
+	.addHelpText("after", "\nExit code: 0 it runs, 3 it does not, 4 it is starting or stopping.")
 	.action((options: { json?: true }) =>
 		perform(async (config, signal) =>
 			(await import("./commands/status.ts")).status(config, { json: options.json === true }, signal),
@@ -204,6 +223,7 @@ program
 	);
 
 async function performServer(serve: (config: Config) => Promise<void>): Promise<void> {
+	warnOfMistyped();
 	try {
 		await serve(readConfig());
 		process.exitCode = 0;

@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { type Manifest, openStore } from "./index.ts";
+import { type Manifest, openStore, readUsage } from "./index.ts";
 
 let dataDir: string;
 beforeEach(async () => {
@@ -103,4 +103,18 @@ test("a root filesystem is registered once and shares its files with the source"
 	expect(await readdir(added.path)).toEqual(["file"]);
 	await store.pruneRootfs(new Set());
 	await expect(store.rootfs("base-1")).rejects.toThrow("is missing");
+});
+
+test("the use of the disk is told by kind, of published artifacts only", async () => {
+	const store = await openStore(dataDir);
+	const staging = await store.stage(ID);
+	await mkdir(staging.imageDir);
+	await writeFile(join(staging.imageDir, "pages.img"), Buffer.alloc(100_000, 1));
+	expect((await readUsage(dataDir)).snapshot).toEqual({ count: 0, bytes: 0 });
+	await staging.publish(manifest(), {});
+	const usage = await readUsage(dataDir);
+	expect(usage).toMatchObject({ snapshot: { count: 1 }, pause: { count: 0, bytes: 0 }, template: { count: 0, bytes: 0 } });
+	expect(usage.snapshot.bytes).toBeGreaterThanOrEqual(100_000);
+	await store.remove(ID);
+	expect((await readUsage(dataDir)).snapshot).toEqual({ count: 0, bytes: 0 });
 });

@@ -18,6 +18,7 @@ import { OffshootError } from "../../protocol/index.ts";
 import type { Config } from "../config.ts";
 import { readInstanceId } from "../instance/secrets.ts";
 import { requireRoot } from "../prepare/index.ts";
+import { formatTable } from "../terminal/table.ts";
 
 export interface TeamChoice {
 	/** Slug; the first team when undefined. */
@@ -35,7 +36,7 @@ export async function keyCreate(config: Config, name: string, choice: TeamChoice
 export async function keyList(config: Config, choice: TeamChoice, signal: AbortSignal): Promise<void> {
 	await withTeam("key list", config, choice, signal, async (fleet, team) => {
 		const rows = (await fleet.keys.list(team.id)).map(keyRow);
-		process.stdout.write(table(["ID", "NAME", "KEY", "CREATED", "FIRST USED", "LAST USED"], rows));
+		process.stdout.write(formatTable(process.stdout, ["ID", "NAME", "KEY", "CREATED", "FIRST USED", "LAST USED"], rows));
 	});
 }
 
@@ -67,7 +68,7 @@ export async function teamCreate(config: Config, slug: string, name: string | un
 export async function teamList(config: Config, signal: AbortSignal): Promise<void> {
 	await withFleet("team list", config, signal, async (fleet) => {
 		const rows = (await fleet.teams.list()).map((team) => [team.id, team.slug, team.name, team.createdAt.toISOString()]);
-		process.stdout.write(table(["ID", "SLUG", "NAME", "CREATED"], rows));
+		process.stdout.write(formatTable(process.stdout, ["ID", "SLUG", "NAME", "CREATED"], rows));
 	});
 }
 
@@ -106,18 +107,4 @@ function withTeam(
 function keyRow(key: ApiKeyRecord): readonly string[] {
 	const time = (date: Date | undefined) => date?.toISOString() ?? "never";
 	return [key.id, key.name, maskedKey(key), time(key.createdAt), time(key.firstUsedAt), time(key.lastUsedAt)];
-}
-
-function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
-	const lines = [head, ...rows];
-	const widths = head.map((_, column) => Math.max(...lines.map((line) => (line[column] ?? "").length)));
-	return lines
-		.map(
-			(line) =>
-				`${line
-					.map((cell, column) => cell.padEnd(widths[column] ?? 0))
-					.join("  ")
-					.trimEnd()}\n`,
-		)
-		.join("");
 }

@@ -26,19 +26,22 @@ function instructions(files: TlsFiles, domain: string, port: number): string {
 ${title("Server")}: start it, or start it again, with
   OFFSHOOT_TLS_PORT=${port}
 
-${title("Names")}: ${domain} and every name below it must lead to this machine. With dnsmasq on this machine:
+${title("Names")}: ${domain} and every name below it must lead to this machine.
+With dnsmasq on this machine:
   address=/${domain}/127.0.0.1
 
 ${title("Clients")}:
   eval "$(./offshoot env --tls)"
 sets, besides the API key,
   E2B_DOMAIN=${domain}:${port}
-  NODE_EXTRA_CA_CERTS=${files.authority}   Node
-  SSL_CERT_FILE=${files.authority}   Python, OpenSSL, Go; replaces what they trust otherwise
-  CURL_CA_BUNDLE=${files.authority}   curl
+  NODE_EXTRA_CA_CERTS (Node), CURL_CA_BUNDLE (curl),
+  SSL_CERT_FILE (Python, OpenSSL, Go; it replaces what they trust otherwise)
+to ${files.authority}
 
 To trust it on the whole machine instead (Debian, Ubuntu):
-  cp ${files.authority} /usr/local/share/ca-certificates/offshoot-${domain}.crt && update-ca-certificates
+  cp ${files.authority} \\
+    /usr/local/share/ca-certificates/offshoot-${domain}.crt
+  update-ca-certificates
 Browsers keep authorities of their own: import it there as one for web sites.
 `;
 }

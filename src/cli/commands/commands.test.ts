@@ -6,6 +6,8 @@ import { describe, expect, test } from "vitest";
 import { REPOSITORY } from "../repository.ts";
 import { formatDuration, Progress } from "../terminal/progress.ts";
 import { type OutputStream, showProgress } from "../terminal/show.ts";
+import { formatBytes, formatTable } from "../terminal/table.ts";
+import { wrap } from "../terminal/wrap.ts";
 import { clientEnvironment, exportLines } from "./env.ts";
 import { clientUrl } from "./server-process.ts";
 import { PROJECTS } from "./test.ts";
@@ -103,6 +105,31 @@ describe("progress", () => {
 		expect(text()).toContain("\r\x1b[2K");
 	});
 
+	test("a table becomes one line per cell where its rows are wider than the terminal", () => {
+		const rows = [["a".repeat(10), "b".repeat(10)]];
+		expect(formatTable(stream({ columns: 22 }).output, ["ONE", "TWO"], rows)).toBe(
+			`ONE         TWO\n${"a".repeat(10)}  ${"b".repeat(10)}\n`,
+		);
+		expect(formatTable(stream({ columns: 21 }).output, ["ONE", "TWO"], rows)).toBe(
+			`ONE  ${"a".repeat(10)}\nTWO  ${"b".repeat(10)}\n`,
+		);
+	});
+
+	test("a long text is broken between words, and never where nothing shows it", () => {
+		expect(wrap(stream({ columns: 10 }).output, "one two three", 4)).toBe("one\n    two\n    three");
+		expect(wrap(stream().output, "one two three", 4)).toBe("one two three");
+	});
+
+	test.each([
+		[0, "0 B"],
+		[999, "999 B"],
+		[9_940_000, "9.9 MB"],
+		[9_990_000, "10 MB"],
+		[999_600_000, "1.0 GB"],
+	])("%d bytes read %s", (bytes, words) => {
+		expect(formatBytes(bytes)).toBe(words);
+	});
+
 	test.each([
 		[999, "999 ms"],
 		[12_340, "12.3 s"],
@@ -134,8 +161,26 @@ describe("main", () => {
 		expect(stderr).not.toContain("    at ");
 	});
 
+	test("a setting that does not exist is told of, with the one that was meant", async () => {
+		const { code, stderr } = await main(["status"], { OFFSHOOT_DATADIR: "/data" });
+		expect(code).toBe(3);
+		expect(stderr).toContain("OFFSHOOT_DATADIR is no setting: did you mean OFFSHOOT_DATA_DIR?");
+	});
+
+	test.each([[["--help"]], [["up", "--help"]], [["status", "--help"]], [["key", "--help"]], [["cert", "--help"]]])(
+		"%j fits a terminal of 80 columns",
+		async (args) => {
+			const { stdout } = await main(args);
+			expect(stdout.split("\n").filter((line) => line.length > 80)).toEqual([]);
+		},
+	);
+
 	test("status without a server exits with 3, env with 1 and the next step", async () => {
-		expect(JSON.parse((await main(["status", "--json"])).stdout)).toEqual({ running: false, dataDir: "/nonexistent/offshoot" });
+		expect(JSON.parse((await main(["status", "--json"])).stdout)).toEqual({
+			state: "stopped",
+			running: false,
+			dataDir: "/nonexistent/offshoot",
+		});
 		expect((await main(["status"])).code).toBe(3);
 		expect(await main(["env"])).toMatchObject({ code: 1, stdout: "", stderr: expect.stringContaining("FIX: ./offshoot up") });
 	});

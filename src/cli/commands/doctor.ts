@@ -4,6 +4,7 @@ import { hostChecks } from "../doctor/table.ts";
 import { preparePackages, prepareRunsc, requireRoot } from "../prepare/index.ts";
 import { Progress } from "../terminal/progress.ts";
 import { type OutputStream, paint, showProgress } from "../terminal/show.ts";
+import { wrap } from "../terminal/wrap.ts";
 
 export interface DoctorOptions {
 	readonly fix: boolean;
@@ -36,13 +37,16 @@ function formatJson(results: readonly Result[]): string {
 	return `${JSON.stringify({ ok: checks.every(({ status }) => status !== "fail"), checks }, null, 2)}\n`;
 }
 
+const STATUS_WIDTH = 4;
+
 export function formatResults(results: readonly Result[], stream: OutputStream): string {
 	const width = Math.max(...results.map(({ title }) => title.length));
+	const indent = STATUS_WIDTH + 2 + width + 2;
 	const lines = results.flatMap(({ title, finding }) => {
 		const colour = { ok: "green", warn: "yellow", fail: "red" } as const;
-		const status = paint(stream, colour[finding.status], finding.status.padEnd(4));
-		const line = `${status}  ${title.padEnd(width)}  ${finding.reason}`;
-		return finding.status === "ok" ? [line] : [line, `      ${" ".repeat(width)}  FIX: ${finding.fix}`];
+		const status = paint(stream, colour[finding.status], finding.status.padEnd(STATUS_WIDTH));
+		const line = `${status}  ${title.padEnd(width)}  ${wrap(stream, finding.reason, indent)}`;
+		return finding.status === "ok" ? [line] : [line, `${" ".repeat(indent)}${wrap(stream, `FIX: ${finding.fix}`, indent)}`];
 	});
 	const count = (status: string) => results.filter(({ finding }) => finding.status === status).length;
 	return `${[...lines, "", `${count("ok")} ok, ${count("warn")} warnings, ${count("fail")} failed`].join("\n")}\n`;

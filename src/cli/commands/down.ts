@@ -1,7 +1,7 @@
 import { OffshootError } from "../../protocol/index.ts";
 import type { Config } from "../config.ts";
-import { awaitInstanceLock, instanceOwner } from "../instance/instance-lock.ts";
-import { isAlive, type ProcessIdentity } from "../instance/process-identity.ts";
+import { awaitInstanceLock, instanceOwner, type Owner } from "../instance/instance-lock.ts";
+import { isAlive } from "../instance/process-identity.ts";
 import { readInstanceId } from "../instance/secrets.ts";
 import { removeServerFile } from "../instance/server-file.ts";
 import { requireRoot } from "../prepare/index.ts";
@@ -27,16 +27,19 @@ export async function down(config: Config, signal: AbortSignal): Promise<void> {
 	}
 	const progress = new Progress(showProgress(process.stderr));
 	const owner = await instanceOwner(config.dataDir);
-	if (owner !== undefined) await progress.step(`Ending the server (process ${owner.pid})`, () => stop(config, owner, signal));
-	await progress.step("Removing what sandboxes have on this host", async () => {
-		using _lock = await awaitInstanceLock(config.dataDir, AbortSignal.any([signal, AbortSignal.timeout(KILL_TIMEOUT_MS)]));
+	if (owner === undefined) process.stderr.write(`No server runs on ${config.dataDir}.\n`);
+	else await progress.step(`Ending the server (process ${owner.pid})`, () => stop(config, owner, signal));
+	const left = owner === undefined ? "Removing what a killed one may have left" : "Removing what sandboxes have on this host";
+	await progress.step(left, async () => {
+		const limit = AbortSignal.any([signal, AbortSignal.timeout(KILL_TIMEOUT_MS)]);
+		using _lock = await awaitInstanceLock(config.dataDir, { state: "stopping" }, limit);
 		await cleanHost({ config, instanceId }, signal);
 		await removeServerFile(config.dataDir);
 	});
 	process.stderr.write(`Snapshots and paused sandboxes are kept in ${config.dataDir}.\n`);
 }
 
-async function stop(config: Config, owner: ProcessIdentity, signal: AbortSignal): Promise<void> {
+async function stop(config: Config, owner: Owner, signal: AbortSignal): Promise<void> {
 	for (const [name, timeoutMs] of [
 		["SIGINT", STOP_TIMEOUT_MS],
 		["SIGKILL", KILL_TIMEOUT_MS],
@@ -53,7 +56,7 @@ async function stop(config: Config, owner: ProcessIdentity, signal: AbortSignal)
 
 async function isFree(dataDir: string, limit: AbortSignal): Promise<boolean> {
 	try {
-		using _lock = await awaitInstanceLock(dataDir, limit);
+		using _lock = await awaitInstanceLock(dataDir, { state: "stopping" }, limit);
 		return true;
 	} catch (error) {
 		if (limit.aborted) return false;

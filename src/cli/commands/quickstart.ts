@@ -4,11 +4,11 @@ import { OffshootError } from "../../protocol/index.ts";
 import type { Config } from "../config.ts";
 import { hostChecks } from "../doctor/table.ts";
 import { runningServer } from "../instance/server-file.ts";
-import { requireRoot } from "../prepare/index.ts";
+import { preparePackages, requireRoot } from "../prepare/index.ts";
 import { REPOSITORY } from "../repository.ts";
 import { formatDuration, Progress } from "../terminal/progress.ts";
 import { paint, showProgress } from "../terminal/show.ts";
-import { failures, fix, formatResults } from "./doctor.ts";
+import { failures, formatResults } from "./doctor.ts";
 import { serverEnvironment } from "./env.ts";
 import { upDetached } from "./up.ts";
 
@@ -20,7 +20,7 @@ const EXPECTED = ["42", "41"];
 export async function quickstart(config: Config, signal: AbortSignal): Promise<void> {
 	requireRoot("quickstart");
 	const progress = new Progress(showProgress(process.stderr));
-	await fix(config, progress, signal);
+	await preparePackages(progress, signal);
 	await requireHealthyHost(config, signal);
 	if ((await runningServer(config.dataDir)) === undefined) await upDetached(config, progress, signal);
 
@@ -36,7 +36,11 @@ export async function quickstart(config: Config, signal: AbortSignal): Promise<v
 }
 
 async function requireHealthyHost(config: Config, signal: AbortSignal): Promise<void> {
-	const failed = await failures(hostChecks(config), signal);
+	// The start itself brings runsc.
+	const failed = await failures(
+		hostChecks(config).filter(({ id }) => id !== "runsc"),
+		signal,
+	);
 	if (failed.length === 0) return;
 	process.stderr.write(formatResults(failed, process.stderr));
 	throw new OffshootError(
@@ -64,17 +68,17 @@ async function summary(config: Config, progress: Progress): Promise<string> {
 		paint(
 			process.stdout,
 			"bold",
-			"A running sandbox was snapshotted; the copy counted on from its memory, and the source lives on.",
+			"A running sandbox was snapshotted; the copy counted on from its memory,\nand the source lives on.",
 		),
 		"",
 		"Time of each step:",
 		...times,
 		"",
 		"How to go on:",
-		`  cat ${PROGRAM}            the program that just ran, with the unmodified npm package`,
-		'  eval "$(./offshoot env)"                    point any E2B SDK or CLI in this shell at this server',
-		`  ./offshoot status                           the server at ${E2B_API_URL}; its sandboxes end after 5 minutes`,
-		"  ./offshoot down                             end it; snapshots stay",
+		`  cat ${PROGRAM}   the program that just ran`,
+		'  eval "$(./offshoot env)"           point any E2B SDK or CLI of this shell here',
+		`  ./offshoot status                  the server at ${E2B_API_URL}`,
+		"  ./offshoot down                    end it; snapshots stay",
 		"",
 	].join("\n");
 }

@@ -7,7 +7,7 @@ import { type Config, readConfig } from "../config.ts";
 import { instanceOwner } from "../instance/instance-lock.ts";
 import { readApiKey } from "../instance/secrets.ts";
 import { runningServer, type ServerFile } from "../instance/server-file.ts";
-import type { SandboxFate, ServerOptions } from "../server-contract.ts";
+import type { SandboxFate, ServerOptions, StartServer } from "../server-contract.ts";
 import { Progress } from "../terminal/progress.ts";
 import { runServerProcess } from "./server-process.ts";
 
@@ -30,7 +30,7 @@ afterEach(async () => {
 });
 
 /** A server that records what is asked of it, run until `stop`. */
-function launch(more: { startServer?: () => Promise<never> } = {}, signal = AbortSignal.timeout(10_000)) {
+function launch(more: { startServer?: StartServer } = {}, signal = AbortSignal.timeout(10_000)) {
 	const calls: string[] = [];
 	const started: ServerOptions[] = [];
 	const ready = Promise.withResolvers<ServerFile>();
@@ -68,6 +68,28 @@ describe("a server process", () => {
 		await server.ended;
 		expect(await runningServer(dataDir)).toBeUndefined();
 		expect(await instanceOwner(dataDir)).toBeUndefined();
+	});
+
+	test("that starts says so, with its step, until it can be used", async () => {
+		const begun = Promise.withResolvers<void>();
+		const go = Promise.withResolvers<void>();
+		const server = launch({
+			startServer: async ({ progress }) => {
+				await progress.step("Template base", () => {
+					begun.resolve();
+					return go.promise;
+				});
+				return { stop: async () => {} };
+			},
+		});
+		await begun.promise;
+		expect((await instanceOwner(dataDir))?.activity).toEqual({ state: "starting", step: "Template base" });
+		go.resolve();
+		await server.ready;
+		expect(await instanceOwner(dataDir)).toMatchObject({ pid: process.pid });
+		expect((await instanceOwner(dataDir))?.activity).toBeUndefined();
+		server.stop("keep");
+		await server.ended;
 	});
 
 	test("that keeps its sandboxes leaves the host alone; one that ends them cleans it, last", async () => {

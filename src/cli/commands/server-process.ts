@@ -7,7 +7,7 @@ import { OffshootError } from "../../protocol/index.ts";
 import type { Config } from "../config.ts";
 import { checkPort } from "../doctor/host-checks.ts";
 import { probePort } from "../doctor/probes.ts";
-import { lockInstance } from "../instance/instance-lock.ts";
+import { type Activity, lockInstance } from "../instance/instance-lock.ts";
 import { identifyProcess } from "../instance/process-identity.ts";
 import { ensureAdminToken, ensureApiKey, ensureInstanceId } from "../instance/secrets.ts";
 import { removeServerFile, type ServerFile, writeServerFile } from "../instance/server-file.ts";
@@ -32,7 +32,11 @@ const CLEAN_TIMEOUT_MS = 60_000;
 /** @param signal aborted, together with `untilStopped`, when the server is to end while it still starts */
 export async function runServerProcess(options: ServerProcess, signal: AbortSignal): Promise<void> {
 	const { config, progress } = options;
-	using _lock = await lockInstance(config.dataDir);
+	let state: Activity["state"] = "starting";
+	using lock = await lockInstance(config.dataDir, { state: "starting" });
+	progress.observe((event) => {
+		if (event.kind === "started") lock.tell({ state, step: event.title });
+	});
 	await requirePorts(config);
 	const tls = await loadTls(config);
 	await preparePackages(progress, signal);
@@ -52,8 +56,11 @@ export async function runServerProcess(options: ServerProcess, signal: AbortSign
 		const startedAt = new Date().toISOString();
 		const file = { process: self, instanceId, url: clientUrl(config), startedAt, ...(tls && { tls: announced(tls) }) };
 		await writeServerFile(config.dataDir, file);
+		lock.tell(undefined);
 		await options.onReady(file);
-		await end(options, server, instanceId, await options.untilStopped);
+		const fate = await options.untilStopped;
+		state = "stopping";
+		await end(options, server, instanceId, fate);
 	} finally {
 		await removeServerFile(config.dataDir);
 	}

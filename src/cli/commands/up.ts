@@ -18,7 +18,7 @@ export async function upForeground(config: Config): Promise<void> {
 	await serve(config, progress, async (server) => {
 		process.stdout.write(await welcome(config, server));
 		process.stdout.write(
-			"\nCtrl-C ends the server and its sandboxes. To leave them running for the next server, send it SIGTERM instead.\n",
+			"\nCtrl-C ends the server and its sandboxes. To leave them running for the next\nserver, send it SIGTERM instead.\n",
 		);
 	});
 }

@@ -23,7 +23,7 @@ afterEach(async () => {
 async function owner() {
 	const module = JSON.stringify(join(import.meta.dirname, "instance-lock.ts"));
 	const program = `import { lockInstance } from ${module};
-		const lock = await lockInstance(${JSON.stringify(dataDir)});
+		const lock = await lockInstance(${JSON.stringify(dataDir)}, { state: "starting" });
 		console.log("owned");
 		setInterval(() => lock, 1000);`;
 	const args = ["--disable-warning=ExperimentalWarning", "--input-type=module", "-e", program];
@@ -36,18 +36,31 @@ describe("lock of a data directory", () => {
 	test("a second owner is refused with the pid of the first, until that one is killed", async () => {
 		const child = await owner();
 		expect((await instanceOwner(dataDir))?.pid).toBe(child.pid);
-		await expect(lockInstance(dataDir)).rejects.toThrow(`in use by process ${child.pid}`);
+		await expect(lockInstance(dataDir, { state: "starting" })).rejects.toThrow(
+			`in use by process ${child.pid}, which is starting`,
+		);
 
 		child.kill("SIGKILL");
-		using lock = await awaitInstanceLock(dataDir, AbortSignal.timeout(10_000));
+		using lock = await awaitInstanceLock(dataDir, { state: "stopping" }, AbortSignal.timeout(10_000));
 		expect(lock).toBeDefined();
 		expect((await instanceOwner(dataDir))?.pid).toBe(process.pid);
 	});
 
 	test("once released, nobody is the owner and another may be", async () => {
-		(await lockInstance(dataDir))[Symbol.dispose]();
+		(await lockInstance(dataDir, { state: "starting" }))[Symbol.dispose]();
 		expect(await instanceOwner(dataDir)).toBeUndefined();
-		(await lockInstance(dataDir))[Symbol.dispose]();
+		(await lockInstance(dataDir, { state: "starting" }))[Symbol.dispose]();
+	});
+});
+
+describe("an owner that starts", () => {
+	test("tells others what it is about, and is not taken for a server or for none", async () => {
+		using lock = await lockInstance(dataDir, { state: "starting" });
+		lock.tell({ state: "starting", step: "Template base" });
+		expect((await instanceOwner(dataDir))?.activity).toEqual({ state: "starting", step: "Template base" });
+		await expect(requireServer(dataDir)).rejects.toThrow(/is starting \(Template base\).*FIX: wait/);
+		lock.tell(undefined);
+		expect((await instanceOwner(dataDir))?.activity).toBeUndefined();
 	});
 });
 

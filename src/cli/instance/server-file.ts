@@ -3,6 +3,7 @@ import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { type Static, Type } from "typebox";
 import { OffshootError } from "../../protocol/index.ts";
+import { describeActivity, instanceOwner } from "./instance-lock.ts";
 import { readJsonFile, writeJsonFile } from "./json-file.ts";
 import { isAlive, ProcessIdentitySchema } from "./process-identity.ts";
 
@@ -38,5 +39,12 @@ export async function runningServer(dataDir: string): Promise<ServerFile | undef
 export async function requireServer(dataDir: string): Promise<ServerFile> {
 	const server = await runningServer(dataDir);
 	if (server !== undefined) return server;
+	const owner = await instanceOwner(dataDir);
+	if (owner?.activity !== undefined) {
+		throw new OffshootError(
+			"not_found",
+			`the server on ${dataDir} is ${describeActivity(owner.activity)}. FIX: wait until ./offshoot status says that it runs`,
+		);
+	}
 	throw new OffshootError("not_found", `no server runs on ${dataDir}. FIX: ./offshoot up --detach`);
 }

@@ -17,11 +17,16 @@ export interface FinishedStep {
 
 /** Steps one after the other; each is announced before it begins. */
 export class Progress {
-	readonly #sink: ProgressSink;
+	readonly #sinks: ProgressSink[];
 	readonly #finished: FinishedStep[] = [];
 
 	constructor(sink: ProgressSink) {
-		this.#sink = sink;
+		this.#sinks = [sink];
+	}
+
+	/** From here on `sink` is told as well. */
+	observe(sink: ProgressSink): void {
+		this.#sinks.push(sink);
 	}
 
 	/** Steps that went well, in order. */
@@ -50,6 +55,10 @@ export class Progress {
 	relay(event: ProgressEvent): void {
 		if (event.kind === "done") this.#finish(event);
 		else this.#sink(event);
+	}
+
+	#sink(event: ProgressEvent): void {
+		for (const sink of this.#sinks) sink(event);
 	}
 
 	#finish({ title, ms }: FinishedStep): void {
