@@ -35,7 +35,7 @@ async function main(): Promise<void> {
 	const users = new Users();
 	const processes = new ProcessRegistry(sysd);
 	await processes.recover();
-	session.onNewLife = () => processes.spareOverdue();
+	session.onNewLife = () => processes.forgetDeadlines();
 
 	const initialiser = createInitialiser(session, sysd, { root: take("OFFSHOOT_ROOT") ?? "/" });
 	const peer = take("OFFSHOOT_CONTROL_PEER") ?? GATEWAY_ADDRESS;

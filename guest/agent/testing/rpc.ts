@@ -33,6 +33,12 @@ export interface StreamMessage {
 	readonly body: Json;
 }
 
+/** One client-streaming call; the messages of the answer. */
+export async function clientStream(agent: TestAgent, method: string, bodies: readonly unknown[]): Promise<StreamMessage[]> {
+	const body = Buffer.concat(bodies.map(envelope));
+	return await collect(messagesOf(await post(agent, method, body, {})));
+}
+
 /** One server-streaming call; the messages as they come. */
 export async function* stream(
 	agent: TestAgent,
@@ -40,15 +46,28 @@ export async function* stream(
 	body: unknown,
 	options: { headers?: Headers; signal?: AbortSignal } = {},
 ): AsyncGenerator<StreamMessage> {
+	yield* messagesOf(await post(agent, method, envelope(body), options));
+}
+
+async function post(
+	agent: TestAgent,
+	method: string,
+	body: Buffer,
+	options: { headers?: Headers; signal?: AbortSignal },
+): Promise<ReadableStream<Uint8Array>> {
 	const response = await fetch(`${agent.url}/${method}`, {
 		method: "POST",
-		body: new Uint8Array(envelope(body)),
+		body: new Uint8Array(body),
 		headers: { "content-type": "application/connect+json", ...options.headers },
 		signal: options.signal ?? null,
 	});
 	if (response.status !== 200 || response.body === null) throw new Error(`${method}: HTTP ${response.status}`);
+	return response.body;
+}
+
+async function* messagesOf(body: ReadableStream<Uint8Array>): AsyncGenerator<StreamMessage> {
 	let rest = Buffer.alloc(0);
-	for await (const chunk of response.body) {
+	for await (const chunk of body) {
 		rest = Buffer.concat([rest, chunk]);
 		while (rest.length >= 5 && rest.length >= 5 + rest.readUInt32BE(1)) {
 			const end = 5 + rest.readUInt32BE(1);

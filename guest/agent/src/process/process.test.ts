@@ -5,7 +5,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { type CommandExitError, InvalidArgumentError, NotFoundError, type Sandbox } from "e2b";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { TestAgent } from "../../testing/agent.ts";
-import { collect, json, type StreamMessage, stream, unary } from "../../testing/rpc.ts";
+import { clientStream, collect, json, type StreamMessage, stream, unary } from "../../testing/rpc.ts";
 import { connectSdk } from "../../testing/sdk.ts";
 
 let agent: TestAgent;
@@ -117,6 +117,14 @@ describe("end", () => {
 		expect(await failure(command.wait())).toMatchObject({ error: "signal: killed" });
 	});
 
+	test("a kill is for the process alone: what it started goes on", async () => {
+		const command = await sandbox.commands.run("sleep 600 & echo $!; wait", { background: true });
+		await expect.poll(() => command.stdout).toMatch(/^\d+\n$/);
+		await command.kill();
+		await failure(command.wait());
+		expect(() => process.kill(Number(command.stdout), "SIGKILL")).not.toThrow();
+	});
+
 	test("a program that is not there is refused", async () => {
 		const messages = await collect(start("/no/such/program", []));
 		expect(messages[0]?.body.error).toMatchObject({ code: "invalid_argument" });
@@ -143,6 +151,17 @@ describe("end", () => {
 		const late = await collect(stream(agent, "process.Process/Connect", { process: { pid } }));
 		expect(late[1]?.body.event.end.status).toBe("signal: killed");
 	});
+
+	test("the deadline holds also when the client has left before", async () => {
+		const aborter = new AbortController();
+		const options = { headers: { "connect-timeout-ms": "300" }, signal: aborter.signal };
+		const messages = stream(agent, "process.Process/Start", { process: { cmd: "sleep", args: ["600"] } }, options);
+		const pid = (await messages.next()).value?.body.event.start.pid;
+		aborter.abort();
+		await messages.return(undefined).catch(() => undefined);
+		const late = await collect(stream(agent, "process.Process/Connect", { process: { pid } }));
+		expect(late[1]?.body.event.end.status).toBe("signal: killed");
+	});
 });
 
 describe("output", () => {
@@ -154,6 +173,14 @@ describe("output", () => {
 		});
 		expect(sizes.reduce((a, b) => a + b, 0)).toBe(3_000_000);
 		expect(Math.max(...sizes)).toBeLessThanOrEqual(32 * 1024);
+	});
+
+	test("of a terminal comes in pieces of at most 16 KiB", async () => {
+		const request = { process: { cmd: "sh", args: ["-c", "head -c 300000 /dev/zero | tr '\\0' x"] }, pty: {} };
+		const messages = await collect(stream(agent, "process.Process/Start", request));
+		const sizes = messages.map(({ body }) => Buffer.from(body.event?.data?.pty ?? "", "base64").length);
+		expect(sizes.reduce((a, b) => a + b, 0)).toBe(300_000);
+		expect(Math.max(...sizes)).toBeLessThanOrEqual(16 * 1024);
 	});
 
 	test("a subscriber that does not read holds the process back; without it, the process goes on", async () => {
@@ -198,6 +225,34 @@ describe("input", () => {
 		await sandbox.commands.closeStdin(command.pid);
 		await sandbox.commands.closeStdin(command.pid).catch(() => undefined);
 		expect((await command.wait()).stdout).toBe(`${"a".repeat(300_000)}end\n`);
+	});
+
+	test("may be closed again and again, and takes nothing any more", async () => {
+		const command = await sandbox.commands.run("cat; read -t 5 x < /proc/self/fd/1", { background: true, stdin: true });
+		const { pid } = command;
+		for (let count = 0; count < 2; count++) {
+			expect((await unary(agent, "process.Process/CloseStdin", { process: { pid } })).status).toBe(200);
+		}
+		const input = await unary(agent, "process.Process/SendInput", { process: { pid }, input: { stdin: "eA" } });
+		expect([input.status, (await json(input)).code]).toEqual([500, "internal"]);
+		await command.kill();
+		await failure(command.wait());
+	});
+
+	test("comes in one stream, in any spelling of base64", async () => {
+		const command = await sandbox.commands.run("head -c 4 | od -An -tx1", { background: true, stdin: true });
+		const messages = [
+			{ start: { process: { pid: command.pid } } },
+			{ keepalive: {} },
+			{ data: { input: { stdin: "-_8" } } },
+			{ data: { input: { stdin: "+/8=" } } },
+		];
+		const answer = await clientStream(agent, "process.Process/StreamInput", messages);
+		expect(answer).toEqual([
+			{ flags: 0, body: {} },
+			{ flags: 2, body: {} },
+		]);
+		expect((await command.wait()).stdout).toBe(" fb ff fb ff\n");
 	});
 
 	test("a command without input reads nothing, and refuses some", async () => {
@@ -262,6 +317,15 @@ describe("terminal", () => {
 		await expect.poll(() => seen, { timeout: 5000 }).toContain("50 120");
 		await type("exit 3\n");
 		expect(await failure(terminal.wait())).toMatchObject({ exitCode: 3 });
+	});
+
+	test("what has none cannot be resized", async () => {
+		const command = await sandbox.commands.run("sleep 600", { background: true });
+		const update = { process: { pid: command.pid }, pty: { size: { cols: 10, rows: 10 } } };
+		const answer = await unary(agent, "process.Process/Update", update);
+		expect([answer.status, (await json(answer)).code]).toEqual([500, "internal"]);
+		await command.kill();
+		await failure(command.wait());
 	});
 
 	test("a kill is told with code -1", async () => {

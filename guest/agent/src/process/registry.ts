@@ -14,10 +14,13 @@ const REMEMBER_MS = 30_000;
 const RESTORE_NOTICE_MS = 1_000;
 const SIGKILL = 9;
 
+/** The longest that a timer can wait, ms; no sandbox lives that long. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
+
 export class ProcessRegistry {
 	private readonly sysd: Sysd;
-	/** Ends that are about to come, of processes whose request is over time. */
-	private readonly overdue = new Set<NodeJS.Timeout>();
+	/** The ends that will come to processes whose start was limited in time. */
+	private readonly deadlines = new Map<ManagedProcess, NodeJS.Timeout>();
 	private readonly processes = new Map<number, ManagedProcess>();
 
 	constructor(sysd: Sysd) {
@@ -57,19 +60,28 @@ export class ProcessRegistry {
 		await this.sysd.signal(process.pid, signal);
 	}
 
-	/** Ends a process whose request is over time, unless this memory turns out to be a copy in which nobody waits for it. */
-	endOverdue(process: ManagedProcess): void {
-		const timer = setTimeout(() => {
-			this.overdue.delete(timer);
-			if (process.ending === undefined) void this.signal(process, SIGKILL).catch(() => undefined);
-		}, RESTORE_NOTICE_MS);
-		this.overdue.add(timer);
+	/**
+	 * Ends a process when the time of its start is over, also if its client has left by then; not in a copy of this
+	 * memory, where nobody waits for it.
+	 */
+	endAfter(process: ManagedProcess, limitMs: number): void {
+		if (limitMs > MAX_TIMER_MS || process.ending !== undefined) return;
+		const overdue = () => this.deadlines.set(process, setTimeout(end, RESTORE_NOTICE_MS));
+		const end = () => {
+			this.deadlines.delete(process);
+			void this.signal(process, SIGKILL).catch(() => undefined);
+		};
+		this.deadlines.set(process, setTimeout(overdue, limitMs));
 	}
 
 	/** After a restore: the requests belong to the source, and so do their deadlines. */
-	spareOverdue(): void {
-		for (const timer of this.overdue) clearTimeout(timer);
-		this.overdue.clear();
+	forgetDeadlines(): void {
+		for (const process of [...this.deadlines.keys()]) this.forgetDeadline(process);
+	}
+
+	private forgetDeadline(process: ManagedProcess): void {
+		clearTimeout(this.deadlines.get(process));
+		this.deadlines.delete(process);
 	}
 
 	async resize(process: ManagedProcess, columns: number, rows: number): Promise<void> {
@@ -83,6 +95,7 @@ export class ProcessRegistry {
 	}
 
 	private forgetLater(ended: ManagedProcess): void {
+		this.forgetDeadline(ended);
 		setTimeout(() => {
 			// The kernel may have given the pid to another process since.
 			if (this.processes.get(ended.pid) === ended) this.processes.delete(ended.pid);

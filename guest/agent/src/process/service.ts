@@ -30,11 +30,8 @@ export function processService(registry: ProcessRegistry, users: Users): Service
 		list: () => listProcesses(registry),
 		async *start(request, context) {
 			const process = await startProcess(registry, users, request, context);
-			const deadline = () => {
-				if (isDeadline(context.signal.reason)) registry.endOverdue(process);
-			};
-			context.signal.addEventListener("abort", deadline, { once: true });
-			if (context.signal.aborted) deadline();
+			const limitMs = context.timeoutMs();
+			if (limitMs !== undefined) registry.endAfter(process, limitMs);
 			for await (const event of follow(process, context)) yield { event };
 		},
 		async *connect(request, context) {
@@ -217,8 +214,4 @@ async function streamInput(registry: ProcessRegistry, requests: AsyncIterable<St
 		if (process === undefined) throw new ConnectError("the first message must be start", Code.InvalidArgument);
 		await writeInput(process, event.value.input);
 	}
-}
-
-function isDeadline(reason: unknown): boolean {
-	return reason instanceof ConnectError && reason.code === Code.DeadlineExceeded;
 }
