@@ -1,6 +1,9 @@
+import { createClient, type Interceptor } from "@connectrpc/connect";
+import { createConnectTransport } from "@connectrpc/connect-node";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { Process } from "../../../src/protocol/gen/process_pb.js";
 import { TestAgent } from "../testing/agent.ts";
-import { json, unary } from "../testing/rpc.ts";
+import { collect, json, stream, unary } from "../testing/rpc.ts";
 
 const TOKEN = "secret";
 let agent: TestAgent;
@@ -72,6 +75,13 @@ describe("browsers", () => {
 		expect(answer.headers.get("access-control-allow-headers")).toBe("x-access-token,connect-protocol-version");
 	});
 
+	test("may read the headers that the protocols and downloads use", async () => {
+		const exposed = (await fetch(`${agent.url}/health`)).headers.get("access-control-expose-headers")?.toLowerCase().split(", ");
+		expect(exposed).toEqual(
+			expect.arrayContaining(["grpc-status", "grpc-message", "content-encoding", "location", "cache-control"]),
+		);
+	});
+
 	test("refusals can be read by them too", async () => {
 		expect((await fetch(`${agent.url}/envs`)).headers.get("access-control-allow-origin")).toBe("*");
 	});
@@ -83,6 +93,57 @@ describe("protocol", () => {
 		expect(answer.headers.get("content-type")).toBe("application/json");
 		const other = await unary(agent, "process.Process/List", {}, { ...authorised, "content-type": "text/plain" });
 		expect(other.status).toBe(415);
+	});
+
+	test("binary messages are understood as well as JSON", async () => {
+		const baseUrl = agent.url;
+		const authorise: Interceptor = (next) => (request) => {
+			request.header.set("x-access-token", TOKEN);
+			return next(request);
+		};
+		const transport = createConnectTransport({ baseUrl, httpVersion: "1.1", useBinaryFormat: true, interceptors: [authorise] });
+		const client = createClient(Process, transport);
+		const cases: (string | undefined)[] = [];
+		for await (const { event } of client.start({ process: { cmd: "echo", args: ["hi"] } })) cases.push(event?.event.case);
+		expect(cases).toEqual(["start", "data", "end"]);
+		expect((await client.list({})).processes).toEqual([]);
+		await expect(client.sendSignal({ process: { selector: { case: "pid", value: 999_999 } }, signal: 9 })).rejects.toThrow(
+			"not found",
+		);
+	});
+
+	test("nothing is compressed, whoever offers it", async () => {
+		const offers = { "accept-encoding": "gzip", "connect-accept-encoding": "gzip" };
+		const answer = await unary(agent, "filesystem.Filesystem/ListDir", { path: "/etc" }, { ...authorised, ...offers });
+		expect([answer.status, answer.headers.get("content-encoding")]).toEqual([200, null]);
+		const headers = { ...authorised, ...offers };
+		const messages = await collect(stream(agent, "process.Process/Start", { process: { cmd: "true" } }, { headers }));
+		expect(messages.map(({ flags }) => flags)).toEqual([0, 0, 2]);
+	});
+
+	test.each([
+		["not_found", 404, "filesystem.Filesystem/Stat", { path: "/no/such" }],
+		["already_exists", 409, "filesystem.Filesystem/MakeDir", { path: "/etc" }],
+		["invalid_argument", 400, "filesystem.Filesystem/ListDir", { path: "/etc/passwd" }],
+		["unimplemented", 501, "process.Process/SendSignal", { process: { tag: "sleeper" }, signal: 1 }],
+		["internal", 500, "process.Process/SendInput", { process: { tag: "sleeper" }, input: { stdin: "eA==" } }],
+	])("%s is told with status %i", async (code, status, method, body) => {
+		const sleeper = { process: { cmd: "sleep", args: ["600"] }, tag: "sleeper", stdin: false };
+		const messages = stream(agent, "process.Process/Start", sleeper, { headers: authorised });
+		await messages.next();
+		const answer = await unary(agent, method, body, authorised);
+		expect([answer.status, (await json(answer)).code]).toEqual([status, code]);
+		await unary(agent, "process.Process/SendSignal", { process: { tag: "sleeper" }, signal: 9 }, authorised);
+		await collect(messages);
+	});
+
+	test("an unknown user is unauthenticated in a unary call", async () => {
+		const headers = { ...authorised, authorization: `Basic ${Buffer.from("nosuch:").toString("base64")}` };
+		const answer = await unary(agent, "filesystem.Filesystem/Stat", { path: "/etc" }, headers);
+		expect([answer.status, await json(answer)]).toEqual([
+			401,
+			{ code: "unauthenticated", message: "invalid username: 'nosuch'" },
+		]);
 	});
 
 	test("unknown fields, snake case and numeric enums are taken", async () => {

@@ -112,6 +112,29 @@ describe("upload on the wire", () => {
 		expect(await readFile(join(at, "f"), "utf8")).toBe("text");
 	});
 
+	test("the path of the query wins over the part's name; parts of other names count for nothing", async () => {
+		const form = new FormData();
+		form.append("note", "ignored");
+		form.append("file", new Blob(["text"]), join(at, "other"));
+		form.append("more", new Blob(["ignored"]), join(at, "more"));
+		const answer = await fetch(url({ path: join(at, "f") }), { method: "POST", body: form });
+		expect(await json(answer)).toEqual([{ name: "f", path: join(at, "f"), type: "file" }]);
+		expect(await readdir(at)).toEqual(["f"]);
+	});
+
+	test("a body of unknown length is taken as it comes", async () => {
+		const body = new Blob(["a".repeat(70_000), "b".repeat(70_000)]).stream();
+		const answer = await fetch(url({ path: join(at, "f") }), { method: "POST", body, headers: OCTETS, duplex: "half" });
+		expect(answer.status).toBe(200);
+		expect((await stat(join(at, "f"))).size).toBe(140_000);
+	});
+
+	test("an existing file becomes the acting user's", async () => {
+		await writeFile(join(at, "f"), "root's");
+		await send({ path: join(at, "f"), username: "nobody" }, "x", OCTETS);
+		expect((await stat(join(at, "f"))).uid).toBe(65534);
+	});
+
 	test("the same path twice is refused", async () => {
 		const form = new FormData();
 		form.append("file", new Blob(["1"]), join(at, "f"));
@@ -229,6 +252,7 @@ describe("download", () => {
 		expect(headers.get("content-length")).toBe("3");
 		expect(headers.get("content-type")).toBe("text/html; charset=utf-8");
 		expect(headers.get("content-disposition")).toBe('inline; filename="a b.html"');
+		expect(headers.get("vary")).toBe("Accept-Encoding");
 		expect(headers.get("last-modified")).toBe((await stat(join(at, "a b.html"))).mtime.toUTCString());
 	});
 

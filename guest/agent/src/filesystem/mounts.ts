@@ -3,10 +3,13 @@ import { readFile, realpath } from "node:fs/promises";
 
 const NETWORK = /^(nfs\d?|cifs|smb\w*|fuse(\..*|blk)?)$/;
 
-/** The type of the network file system that holds `path`, or undefined. */
-export async function networkFileSystem(path: string): Promise<string | undefined> {
+/**
+ * The type of the network file system that holds `path`, or undefined.
+ * @param table lists what is mounted, as in proc(5)
+ */
+export async function networkFileSystem(path: string, table = "/proc/self/mounts"): Promise<string | undefined> {
 	const target = await realpath(path);
-	const mounts = await readFile("/proc/self/mounts", "utf8").catch(() => "");
+	const mounts = await readFile(table, "utf8").catch(() => "");
 	let found = { directory: "", type: "" };
 	for (const line of mounts.split("\n")) {
 		const [, encoded, type] = line.split(" ");
