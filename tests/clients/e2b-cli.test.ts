@@ -1,12 +1,15 @@
 /** The real command line of E2B, as a user runs it. */
 import { spawn } from "node:child_process";
+import { randomUUID } from "node:crypto";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, expect, inject, test } from "vitest";
+import { afterAll, beforeAll, expect, inject, onTestFinished, test } from "vitest";
 import { deleteAtEnd, newSandbox, until } from "../support/sandboxes.ts";
 
 const CLI = join(import.meta.dirname, "../../node_modules/@e2b/cli/dist/index.js");
+
+const UNKNOWN = "i00000000000000000000";
 
 let home: string;
 beforeAll(async () => {
@@ -58,11 +61,54 @@ test("sandbox create, list, info and kill", async () => {
 	expect((await e2b("sandbox", "info", id)).code).toBe(1);
 });
 
+test("sandbox list filters, orders and limits", async () => {
+	const metadata = { cli: randomUUID() };
+	const [first, second] = [await newSandbox("base", { metadata }), await newSandbox("base", { metadata })];
+	await second.pause();
+	const list = async (...options: string[]): Promise<string[]> => {
+		const { stdout } = await e2b("sandbox", "list", "--format", "json", "--metadata", `cli=${metadata.cli}`, ...options);
+		// It sorts what it shows by itself.
+		return JSON.parse(stdout)
+			.map((sandbox: { sandboxId: string }) => sandbox.sandboxId)
+			.sort();
+	};
+	const both = ["--state", "running,paused"];
+	expect(await list()).toEqual([first.sandboxId]);
+	expect(await list(...both)).toEqual([first.sandboxId, second.sandboxId].sort());
+	expect(await list(...both, "--limit", "1")).toEqual([second.sandboxId]);
+	expect(await list(...both, "--limit", "1", "--order", "asc")).toEqual([first.sandboxId]);
+	expect(await list(...both, "--template", "base")).toHaveLength(2);
+	expect(await list(...both, "--template", "code-interpreter-v1")).toEqual([]);
+	const { startedAt } = await second.getInfo();
+	expect(await list(...both, "--started-after", startedAt.toISOString())).toEqual([second.sandboxId]);
+});
+
+test("sandbox kill of several, and of all with a mark", async () => {
+	const metadata = { cli: randomUUID() };
+	const ids = [await newId(), await newId()];
+	expect((await e2b("sandbox", "kill", ...ids)).stdout.match(/has been killed/g)).toHaveLength(2);
+	const marked = await newSandbox("base", { metadata });
+	const other = await newSandbox();
+	expect((await e2b("sandbox", "kill", "--all", "--metadata", `cli=${metadata.cli}`)).stdout).toContain(marked.sandboxId);
+	expect([await marked.isRunning(), await other.isRunning()]).toEqual([false, true]);
+});
+
 test("sandbox exec: output, exit code, standard input", async () => {
 	const id = await newId();
 	expect(await e2b("sandbox", "exec", id, "echo", "hello")).toMatchObject({ code: 0, stdout: "hello\n" });
 	expect((await e2b("sandbox", "exec", id, "sh -c 'exit 3'")).code).toBe(3);
 	expect(await run(process.execPath, [CLI, "sandbox", "exec", id, "cat"], "piped\n")).toMatchObject({ stdout: "piped\n" });
+	const surroundings = ["--user", "root", "--cwd", "/etc", "--env", "MARK=7"];
+	expect(await e2b("sandbox", "exec", ...surroundings, id, "sh", "-c", "whoami; pwd; echo $MARK >&2")).toMatchObject({
+		stdout: "root\n/etc\n",
+		stderr: "7\n",
+	});
+	expect((await e2b("sandbox", "exec", "--background", id, "sleep 1000")).code).toBe(0);
+	expect((await e2b("sandbox", "exec", id, "pgrep -fx 'sleep 1000'")).code).toBe(0);
+	expect(await e2b("sandbox", "exec", UNKNOWN, "true")).toMatchObject({
+		code: 1,
+		stderr: expect.stringMatching(/not found|doesn't exist/),
+	});
 });
 
 test("sandbox pause and resume", async () => {
@@ -76,7 +122,7 @@ test("sandbox pause and resume", async () => {
 test("sandbox connect opens a terminal", async () => {
 	const id = await newId();
 	// `script` gives the command line the terminal that it insists on.
-	const command = `${process.execPath} ${CLI} sandbox connect ${id}`;
+	const command = `${process.execPath} ${CLI} sandbox connect --user root --cwd /etc --env MARK=7 ${id}`;
 	const { promise, resolve } = Promise.withResolvers<void>();
 	const env = { ...process.env, ...inject("server").env, HOME: home };
 	const child = spawn("script", ["-qec", command, "/dev/null"], { env, cwd: home, timeout: 60_000 });
@@ -86,8 +132,8 @@ test("sandbox connect opens a terminal", async () => {
 	});
 	child.on("close", () => resolve());
 	await until("a prompt", async () => /[$#] ?/.test(output.split("connecting to sandbox").at(-1) ?? ""));
-	child.stdin.write("echo terminal-$((40+2))\n");
-	await until("the answer", async () => output.includes("terminal-42"));
+	child.stdin.write("echo terminal-$((40+2)) $(whoami) $PWD $MARK\n");
+	await until("the answer", async () => output.includes("terminal-42 root /etc 7"));
 	child.stdin.end("exit\n");
 	await promise;
 });
@@ -100,6 +146,36 @@ test("sandbox metrics and logs", async () => {
 	expect((await e2b("sandbox", "logs", id)).stdout).toMatch(/INFO .*Sandbox started from template/);
 	const [entry = ""] = (await e2b("sandbox", "logs", id, "--format", "json")).stdout.trim().split("\n");
 	expect(JSON.parse(entry)).toMatchObject({ level: "info", logger: "control" });
+});
+
+test("sandbox metrics and logs are followed", async () => {
+	const sandbox = await newSandbox();
+	const follow = (what: string) => {
+		const env = { ...process.env, ...inject("server").env, HOME: home, NO_COLOR: "1" };
+		const child = spawn(process.execPath, [CLI, "sandbox", what, sandbox.sandboxId, "--follow"], { env, timeout: 60_000 });
+		onTestFinished(() => void child.kill());
+		const seen = { text: "" };
+		child.stdout.on("data", (data) => {
+			seen.text += data;
+		});
+		return seen;
+	};
+	const [metrics, logs] = [follow("metrics"), follow("logs")];
+	await until("the first entry", async () => logs.text.includes("Sandbox started from template"));
+	await sandbox.commands.run("echo printed meanwhile > /proc/1/fd/2", { user: "root" });
+	await until("the next entry", async () => logs.text.includes("printed meanwhile"));
+	await until("two measures", async () => (metrics.text.match(/CPU:/g) ?? []).length > 1, 30_000);
+});
+
+test("sandbox logs by level and logger", async () => {
+	const id = await newId();
+	expect((await e2b("sandbox", "logs", id, "--level", "ERROR")).stdout).not.toContain("Sandbox started");
+	expect((await e2b("sandbox", "logs", id, "--loggers", "agent")).stdout).not.toContain("Sandbox started");
+	expect((await e2b("sandbox", "logs", id, "--loggers", "control")).stdout).toContain("Sandbox started");
+});
+
+test("info, metrics and logs of a sandbox that never was are errors", async () => {
+	for (const what of ["info", "metrics", "logs"]) expect((await e2b("sandbox", what, UNKNOWN)).code, what).toBe(1);
 });
 
 test("sandbox snapshot create, list and delete", async () => {
