@@ -3,7 +3,6 @@ import { type Static, type TSchema, Type } from "typebox";
 import { Value } from "typebox/value";
 
 const StringMap = Type.Record(Type.String(), Type.String());
-const NumberMap = Type.Record(Type.String(), Type.Number());
 
 const Network = Type.Object({
 	allowPublicTraffic: Type.Optional(Type.Boolean()),
@@ -38,10 +37,6 @@ function readJson<T extends TSchema>(schema: T, text: string, column: string): S
 
 export function readStringMap(text: string, column: string): Readonly<Record<string, string>> {
 	return readJson(StringMap, text, column);
-}
-
-export function readNumberMap(text: string, column: string): Readonly<Record<string, number>> {
-	return readJson(NumberMap, text, column);
 }
 
 export function readNetwork(text: string | null): NetworkRecord | undefined {

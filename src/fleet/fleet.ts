@@ -11,7 +11,6 @@ import { CatalogRepository } from "./catalog.ts";
 import { NodeSqliteDialect } from "./dialect.ts";
 import { KeyRepository } from "./keys.ts";
 import { LogRepository } from "./logs.ts";
-import { MeasureRepository } from "./measures.ts";
 import { migrations } from "./migrations/index.ts";
 import type { TeamRecord } from "./records.ts";
 import { RequestRepository } from "./requests.ts";
@@ -29,7 +28,6 @@ export interface Repositories {
 	readonly sandboxes: SandboxRepository;
 	readonly requests: RequestRepository;
 	readonly logs: LogRepository;
-	readonly measures: MeasureRepository;
 }
 
 export interface Fleet extends Repositories {
@@ -91,6 +89,5 @@ function repositoriesOf(db: Kysely<Schema>): Repositories {
 		sandboxes: new SandboxRepository(db),
 		requests: new RequestRepository(db),
 		logs: new LogRepository(db),
-		measures: new MeasureRepository(db),
 	};
 }
