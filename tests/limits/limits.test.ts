@@ -3,14 +3,12 @@ import { Sandbox } from "e2b";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { campaignLength } from "../support/random.ts";
 import { rest } from "../support/rest.ts";
-import { deleteAtEnd, killAtEnd, newSandbox, sdk } from "../support/sandboxes.ts";
+import { deleteAtEnd, newSandbox } from "../support/sandboxes.ts";
 import { startTestServer, type TestServer } from "../support/server.ts";
+import { MEMORY_HOG } from "./hogs.ts";
 
 /** What `base` promises. */
 const MEMORY_KB = 1024 * 1024;
-const HOG = `python3 -c "
-held = []
-while True: held.append(bytearray(50 << 20))"`;
 
 async function memoryTotal(sandbox: Sandbox): Promise<number> {
 	const { stdout } = await sandbox.commands.run("grep MemTotal /proc/meminfo");
@@ -37,7 +35,7 @@ test("a process that takes all memory is killed like on Linux; its sandbox and i
 	const keeper = await sandbox.commands.run("sleep 1000", { background: true });
 	const times = campaignLength(5, 20);
 	for (let turn = 0; turn < times; turn++) {
-		expect(await ending(sandbox, HOG)).toMatch(/signal: killed/);
+		expect(await ending(sandbox, MEMORY_HOG)).toMatch(/signal: killed/);
 		expect((await sandbox.commands.run("echo alive")).stdout).toBe("alive\n");
 	}
 	expect((await sandbox.commands.list()).map(({ pid }) => pid)).toContain(keeper.pid);
@@ -48,7 +46,7 @@ test("a process that takes all memory is killed like on Linux; its sandbox and i
 
 test("hogs at once, and one that fills whole mappings at a time, end as well", async () => {
 	const sandbox = await newSandbox();
-	const several = `for n in 1 2 3; do ${HOG} & done; wait; echo all gone`;
+	const several = `for n in 1 2 3; do ${MEMORY_HOG} & done; wait; echo all gone`;
 	expect((await sandbox.commands.run(several, { timeoutMs: 60_000 })).stdout).toBe("all gone\n");
 	const populate = `python3 -c "
 import mmap
@@ -63,7 +61,7 @@ test("a sandbox made from a snapshot has the limits of its source", async () => 
 	const { snapshotId } = await source.createSnapshot();
 	const child = await newSandbox(deleteAtEnd(snapshotId));
 	expect(await memoryTotal(child)).toBe(MEMORY_KB);
-	expect(await ending(child, HOG)).toMatch(/signal: killed/);
+	expect(await ending(child, MEMORY_HOG)).toMatch(/signal: killed/);
 	expect((await child.commands.run("echo alive")).stdout).toBe("alive\n");
 }, 180_000);
 
@@ -83,43 +81,6 @@ test("a full disk is an error for the guest and 507 for an upload", async () => 
 	expect((await sandbox.commands.run("rm full; echo alive")).stdout).toBe("alive\n");
 }, 180_000);
 
-/** ms of one command in each sandbox, `rounds` times. */
-async function latencies(sandboxes: readonly Sandbox[], rounds: number): Promise<number[]> {
-	const found: number[] = [];
-	for (let round = 0; round < rounds; round++) {
-		for (const sandbox of sandboxes) {
-			const started = performance.now();
-			expect((await sandbox.commands.run("echo here")).stdout).toBe("here\n");
-			found.push(performance.now() - started);
-		}
-	}
-	return found.sort((a, b) => a - b);
-}
-
-function figures(what: string, sorted: readonly number[]): string {
-	const at = (share: number) => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))]?.toFixed(0);
-	return `${what}: a command in a normal sandbox takes ${at(0.5)} ms p50, ${at(0.9)} ms p90, ${at(1)} ms at most`;
-}
-
-test("fork bomb, CPU burner and memory hog in one sandbox: the others and the server keep answering", async () => {
-	const normal = await Promise.all(Array.from({ length: campaignLength(3, 9) }, () => newSandbox()));
-	const rounds = campaignLength(3, 10);
-	const report = [figures("alone", await latencies(normal, rounds))];
-	for (const [what, command] of [
-		["beside a CPU burner", "for n in 1 2 3 4; do (while :; do :; done) & done; wait"],
-		["beside a memory hog", `while :; do ${HOG}; done`],
-		["beside a fork bomb", "bomb() { bomb | bomb & }; bomb; sleep 60"],
-	] as const) {
-		const wild = killAtEnd(await Sandbox.create("base", sdk()));
-		const running = wild.commands.run(command, { timeoutMs: 60_000 }).catch(() => undefined);
-		report.push(figures(what, await latencies(normal, rounds)));
-		await wild.kill();
-		await running;
-	}
-	console.log(report.join("\n"));
-	expect((await Sandbox.list(sdk()).nextItems()).length).toBeGreaterThanOrEqual(normal.length);
-}, 600_000);
-
 let server: TestServer;
 beforeAll(async () => {
 	server = await startTestServer();
@@ -137,7 +98,7 @@ test("limits hold after a restart of a killed server, and `down` leaves no cgrou
 	const sandbox = await Sandbox.create("base", server.sdk);
 	await server.killHard();
 	await server.start();
-	expect(await ending(sandbox, HOG)).toMatch(/signal: killed/);
+	expect(await ending(sandbox, MEMORY_HOG)).toMatch(/signal: killed/);
 	expect((await sandbox.commands.run("echo alive")).stdout).toBe("alive\n");
 	await server.cli("down");
 	expect(cgroupsOf(instance)).toEqual([]);

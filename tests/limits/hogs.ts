@@ -1,0 +1,14 @@
+/** Commands that take all they can get of one thing. */
+
+/** Ends when it is killed. */
+export const MEMORY_HOG = `python3 -c "
+held = []
+while True: held.append(bytearray(50 << 20))"`;
+
+export const CPU_BURNER = "for n in 1 2 3 4; do (while :; do :; done) & done; wait";
+
+export const FORK_BOMB = "bomb() { bomb | bomb & }; bomb; sleep 60";
+
+/** Takes all but a little of the disk, then writes that little full again and again. */
+export const DISK_FILLER =
+	"fallocate -l $(($(df --output=avail -k / | tail -1) - 131072))K full; while :; do head -c 256M /dev/zero > more; done";
