@@ -6,6 +6,7 @@ import { createControlServer } from "./control/server.ts";
 import { log } from "./log.ts";
 import { compactMemory } from "./memory.ts";
 import { ProcessRegistry } from "./process/registry.ts";
+import { replaceHeaders } from "./rpc/headers.ts";
 import { createAgentServer } from "./server.ts";
 import { Session } from "./session.ts";
 import { Sysd } from "./sysd/sysd.ts";
@@ -26,6 +27,7 @@ function take(name: string): string | undefined {
 }
 
 async function main(): Promise<void> {
+	replaceHeaders();
 	const controlKey = take("OFFSHOOT_CONTROL_KEY") ?? "";
 	const sysd = new Sysd(take("OFFSHOOT_SYSD_SOCKET") ?? SYSD_SOCKET);
 	await sysd.ready(SYSD_LIMIT);

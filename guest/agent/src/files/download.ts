@@ -7,10 +7,9 @@ import { posix } from "node:path";
 import type { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import fresh from "fresh";
-import mime from "mime/lite";
 import parseRange from "range-parser";
 import { errnoOf, fileError, HttpError } from "../errors.ts";
-import { loadZlib } from "../lazy.ts";
+import { loadMime, loadZlib } from "../lazy.ts";
 import { chooseEncoding } from "./encoding.ts";
 import { type FileRequest, headerOf } from "./request.ts";
 
@@ -26,7 +25,7 @@ export async function download(file: FileRequest): Promise<void> {
 	const encoding = conditional ? "identity" : chooseEncoding(headerOf(file.request, "accept-encoding"));
 	await using handle = await openRegular(path);
 	const stats = await handle.stat();
-	setHeaders(file, path, stats);
+	await setHeaders(file, path, stats);
 	if (encoding === "gzip") await sendCompressed(file, handle);
 	else if (stats.size === 0) await sendUnsized(file, handle, path);
 	else await sendIdentity(file, handle, stats);
@@ -47,9 +46,9 @@ async function openRegular(path: string): Promise<FileHandle> {
 	}
 }
 
-function setHeaders({ response }: FileRequest, path: string, stats: Stats): void {
+async function setHeaders({ response }: FileRequest, path: string, stats: Stats): Promise<void> {
 	const name = posix.basename(path);
-	const type = mime.getType(name) ?? "application/octet-stream";
+	const type = (await loadMime()).getType(name) ?? "application/octet-stream";
 	response.setHeader("Content-Type", type.startsWith("text/") ? `${type}; charset=utf-8` : type);
 	response.setHeader("Content-Disposition", `inline; ${filenameParameter(name)}`);
 	response.setHeader("Vary", "Accept-Encoding");

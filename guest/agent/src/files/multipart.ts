@@ -1,8 +1,9 @@
 /** Files of a multipart body, written as their parts come in. */
 
 import type { Readable } from "node:stream";
-import { Busboy } from "@fastify/busboy";
+import type { Busboy } from "@fastify/busboy";
 import { HttpError, messageOf } from "../errors.ts";
+import { loadBusboy } from "../lazy.ts";
 
 /** Parts of other names are ignored. */
 const FIELD = "file";
@@ -14,16 +15,16 @@ export type PartWriter<Written> = (source: Readable, filename: string | undefine
  * Resolves with what was written for each part, in their order. The body is taken to its end also when one fails.
  * @throws HttpError 400 for a broken body; what `write` threw first
  */
-export function writeParts<Written>(
+export async function writeParts<Written>(
 	body: Readable,
 	contentType: string,
 	write: PartWriter<Written>,
 ): Promise<readonly Written[]> {
-	return new Promise((resolve, reject) => {
+	const parser = await parserFor(contentType);
+	return await new Promise((resolve, reject) => {
 		const written: Promise<Written | undefined>[] = [];
 		const parts: Readable[] = [];
 		let failure: unknown;
-		const parser = parserFor(contentType);
 		// Whoever writes a part that will never end would hold its file open for good.
 		const abandon = (error: Error) => {
 			for (const part of parts) part.destroy(error);
@@ -61,9 +62,10 @@ export function writeParts<Written>(
 	});
 }
 
-function parserFor(contentType: string) {
+async function parserFor(contentType: string): Promise<InstanceType<typeof Busboy>> {
+	const Parser = await loadBusboy();
 	try {
-		return new Busboy({
+		return new Parser({
 			headers: { "content-type": contentType },
 			// The file name is the destination, slashes and all.
 			preservePath: true,
