@@ -1,9 +1,8 @@
-import { readdir, readFile } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { Agent, get, type IncomingMessage, type RequestOptions } from "node:http";
-import { join } from "node:path";
 import { Sandbox } from "e2b";
 import { WebSocket } from "ws";
-import { withServer } from "./support/bench-server.ts";
+import { hostRecord, withServer } from "./support/bench-server.ts";
 import { printReport } from "./support/report.ts";
 import { type Summary, summarize } from "./support/stats.ts";
 
@@ -32,7 +31,7 @@ await withServer(async (server) => {
 	await sandbox.commands.run("python3 /srv/server.py", { background: true, timeoutMs: 0 });
 	const { instance, pid } = await server.status();
 	const routes: Record<Mode, Route> = {
-		direct: { host: await slotAddress(instance, sandbox.sandboxId), port: PORT, agent: newAgent() },
+		direct: { host: (await hostRecord(instance, sandbox.sandboxId)).slot.address, port: PORT, agent: newAgent() },
 		edge: { host: "127.0.0.1", port: server.port, headers: { host: sandbox.getHost(PORT) }, agent: newAgent() },
 	};
 	await request(routes.edge);
@@ -63,16 +62,6 @@ await withServer(async (server) => {
 
 function newAgent(): Agent {
 	return new Agent({ keepAlive: true });
-}
-
-/** The address of the guest on this host. */
-async function slotAddress(instance: string, sandboxId: string): Promise<string> {
-	const dir = `/run/offshoot/${instance}/containers`;
-	for (const name of await readdir(dir)) {
-		const record = JSON.parse(await readFile(join(dir, name), "utf8"));
-		if (record.sandboxId === sandboxId) return record.slot.address;
-	}
-	throw new Error(`${dir} has no record of ${sandboxId}`);
 }
 
 /** Bytes of the answer's body. */

@@ -41,3 +41,21 @@ export async function newestArtifact(dataDir: string, kind: "template" | "snapsh
 	if (found === undefined) throw new Error(`no ${kind} artifact in ${dir}`);
 	return found.id;
 }
+
+/** What the server keeps on this host of a running sandbox. */
+export interface HostRecord {
+	readonly sandboxId: string;
+	/** The sandbox's first process on this host. */
+	readonly pid: number;
+	/** The guest's address on this host. */
+	readonly slot: { readonly address: string };
+}
+
+export async function hostRecord(instance: string, sandboxId: string): Promise<HostRecord> {
+	const dir = `/run/offshoot/${instance}/containers`;
+	for (const name of await readdir(dir)) {
+		const record: HostRecord = JSON.parse(await readFile(join(dir, name), "utf8"));
+		if (record.sandboxId === sandboxId) return record;
+	}
+	throw new Error(`${dir} has no record of ${sandboxId}`);
+}

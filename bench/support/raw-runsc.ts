@@ -1,6 +1,6 @@
 import { execFile, spawn } from "node:child_process";
 import { closeSync, openSync } from "node:fs";
-import { mkdir, mkdtemp, open, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, open, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -12,9 +12,19 @@ import { promisify } from "node:util";
 export interface RawRunsc {
 	/** Restores the image in a fresh container; ms of `runsc restore`. The container before it is removed, not timed. */
 	restore(): Promise<number>;
-	/** Checkpoints the container of the last restore, which goes on; ms of the command and of the fsync of its files. */
-	checkpoint(): Promise<{ readonly commandMs: number; readonly withFsyncMs: number }>;
+	/** Boots the root filesystem in a fresh container with nothing but a `sleep` in it. */
+	bootSleep(): Promise<void>;
+	/** Checkpoints the container of the last restore or boot, which goes on. */
+	checkpoint(): Promise<RawCheckpoint>;
 	close(): Promise<void>;
+}
+
+export interface RawCheckpoint {
+	/** ms of the command alone */
+	readonly commandMs: number;
+	/** ms with the fsync of its files */
+	readonly withFsyncMs: number;
+	readonly imageBytes: number;
 }
 
 const execute = promisify(execFile);
@@ -29,8 +39,7 @@ export async function openRawRunsc(dataDir: string, artifactId: string): Promise
 	const dir = await mkdtemp(join(dataDir, "bench-"));
 	const stateDir = await mkdtemp(join(tmpdir(), "offshoot-raw-"));
 	const netns = `bench-${process.pid}`;
-	await mkdir(join(dir, "bundle"));
-	await mkdir(join(dir, "overlay"));
+	for (const name of ["bundle", "sleep-bundle", "overlay"]) await mkdir(join(dir, name));
 
 	const namespaces = spec.linux.namespaces.map((ns: { type: string }) =>
 		ns.type === "network" ? { ...ns, path: `/run/netns/${netns}` } : ns,
@@ -41,6 +50,8 @@ export async function openRawRunsc(dataDir: string, artifactId: string): Promise
 		linux: { ...spec.linux, namespaces },
 	};
 	await writeFile(join(dir, "bundle/config.json"), JSON.stringify(config));
+	const sleep = { ...config, process: { ...config.process, args: ["/bin/sleep", "infinity"] } };
+	await writeFile(join(dir, "sleep-bundle/config.json"), JSON.stringify(sleep));
 
 	const flags = [
 		`--root=${stateDir}`,
@@ -68,13 +79,20 @@ export async function openRawRunsc(dataDir: string, artifactId: string): Promise
 	const remove = async () => {
 		if (container > 0) await runsc("delete", "-force", `raw-${container}`);
 	};
+	const replace = async () => {
+		await remove();
+		container += 1;
+		await execute("ip", ["netns", "del", netns]).catch(() => {});
+		await newNamespace(netns);
+	};
 
 	return {
+		async bootSleep() {
+			await replace();
+			await runsc("run", "-detach", `-bundle=${join(dir, "sleep-bundle")}`, `raw-${container}`);
+		},
 		async restore() {
-			await remove();
-			container += 1;
-			await execute("ip", ["netns", "del", netns]).catch(() => {});
-			await newNamespace(netns);
+			await replace();
 			const started = performance.now();
 			await runsc(
 				"restore",
@@ -91,10 +109,12 @@ export async function openRawRunsc(dataDir: string, artifactId: string): Promise
 			const started = performance.now();
 			await runsc("checkpoint", "-leave-running", "-compression=none", `-image-path=${image}`, `raw-${container}`);
 			const commandMs = performance.now() - started;
-			for (const name of await readdir(image)) await syncFile(join(image, name));
+			const files = (await readdir(image)).map((name) => join(image, name));
+			for (const file of files) await syncFile(file);
 			const withFsyncMs = performance.now() - started;
+			const sizes = await Promise.all(files.map(async (file) => (await stat(file)).size));
 			await rm(image, { recursive: true });
-			return { commandMs, withFsyncMs };
+			return { commandMs, withFsyncMs, imageBytes: sizes.reduce((sum, size) => sum + size, 0) };
 		},
 		async close() {
 			await remove();
