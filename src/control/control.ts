@@ -129,6 +129,7 @@ export async function createControl(options: ControlOptions): Promise<Control & 
 		start: async (signal) => {
 			await reconcile(core, signal);
 			expiry.start();
+			await sampler.load();
 			sampler.start();
 			chores.inBackground(pruneNowAndThen(core));
 		},
@@ -137,10 +138,10 @@ export async function createControl(options: ControlOptions): Promise<Control & 
 		close: async () => {
 			open = false;
 			expiry.stop();
-			sampler.stop();
 			await drained(core);
 			lifetime.abort(new OffshootError("busy", "The server is going down; try again when it is back"));
 			await core.operations.idle();
+			await sampler.stop();
 			stopListening();
 			stopReading();
 			await chores.idle();

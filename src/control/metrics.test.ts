@@ -57,6 +57,24 @@ describe.concurrent("measures", () => {
 		]);
 	});
 
+	it("outlive the server, one in a minute; those of sandboxes that are gone do not", async () => {
+		await using world = await World.open();
+		const { sandboxId } = await world.create();
+		const ended = await world.create();
+		const measured = () => world.control.metrics.ofSandbox(world.team, sandboxId, ALL);
+		for (let round = 1; round <= 12; round++) {
+			world.clock.advance(5_000);
+			await expect.poll(() => measured().length).toBe(round);
+		}
+		await expect.poll(() => world.fleet.measures.list()).toHaveLength(3);
+		const last = measured().at(-1);
+		await world.kill(ended.sandboxId);
+		await world.crashAndStart();
+		expect(measured()).toEqual([last]);
+		expect(world.control.metrics.newest(world.team, [sandboxId, ended.sandboxId]).size).toBe(1);
+		expect(world.control.metrics.ofTeam(world.team, ALL)).toMatchObject([{ concurrentSandboxes: 2, startRate: 0.4 }]);
+	});
+
 	it("are another team's business never", async () => {
 		await using world = await World.open();
 		const other = await world.fleet.teams.create({ slug: "other", name: "other" });

@@ -1,10 +1,11 @@
 /**
  * Measures: every running sandbox and every team is looked at every few seconds. They are held in memory, bounded: the
- * older a measure, the fewer of its neighbours are kept. They begin anew with the server, and end with their sandbox.
+ * older a measure, the fewer of its neighbours are kept. A few of them outlive the server. They end with their sandbox.
  */
 import type { SandboxRecord } from "../fleet/index.ts";
 import type { GuestMetrics } from "../node/index.ts";
 import type { Core } from "./core.ts";
+import { loadMeasures, SAVE_EVERY_MS, saveMeasures } from "./measures.ts";
 import type { Team } from "./types.ts";
 
 export interface SandboxSample extends GuestMetrics {
@@ -81,10 +82,28 @@ export class Sampler implements Metrics {
 	#cancel: (() => void) | undefined;
 	#round: Promise<void> | undefined;
 	#lastAt: number;
+	#savedAt: number;
 
 	constructor(core: Core) {
 		this.#core = core;
 		this.#lastAt = core.clock.now();
+		this.#savedAt = this.#lastAt;
+	}
+
+	/** Reads what an earlier server saved; once, before the first sample. */
+	async load(): Promise<void> {
+		const { fleet, ledger } = this.#core;
+		await loadMeasures(fleet.measures, {
+			sandbox: (id, sample) => ledger.get(id) && this.#seriesOf(id).add(sample),
+			team: (id, sample) => this.#teamSeries(id).add(sample),
+		});
+	}
+
+	/** Saves what came since the last time. */
+	async save(): Promise<void> {
+		const since = this.#savedAt;
+		this.#savedAt = this.#core.clock.now();
+		await saveMeasures(this.#core.fleet.measures, { sandboxes: this.#sandboxes, teams: this.#teams }, since, larger);
 	}
 
 	start(): void {
@@ -98,8 +117,11 @@ export class Sampler implements Metrics {
 		});
 	}
 
-	stop(): void {
+	/** Ends sampling, and saves. Never rejects. */
+	async stop(): Promise<void> {
 		this.#cancel?.();
+		await this.#round?.catch(() => {});
+		await this.#saveOrSay();
 	}
 
 	noteStart({ teamId }: SandboxRecord): void {
@@ -134,6 +156,23 @@ export class Sampler implements Metrics {
 			for (const record of work) await this.#sampleSandbox(record);
 		};
 		await Promise.all(Array.from({ length: AT_ONCE }, worker));
+		if (clock.now() - this.#savedAt >= SAVE_EVERY_MS) await this.#saveOrSay();
+	}
+
+	async #saveOrSay(): Promise<void> {
+		await this.save().catch((error) => this.#core.log.error({ err: error }, "measures could not be saved"));
+	}
+
+	#seriesOf(sandboxId: string): Series<SandboxSample> {
+		const series = this.#sandboxes.get(sandboxId) ?? new Series<SandboxSample>((_older, newer) => newer);
+		this.#sandboxes.set(sandboxId, series);
+		return series;
+	}
+
+	#teamSeries(teamId: string): Series<TeamSample> {
+		const series = this.#teams.get(teamId) ?? new Series<TeamSample>(larger);
+		this.#teams.set(teamId, series);
+		return series;
 	}
 
 	async #sampleSandbox(record: SandboxRecord): Promise<void> {
@@ -142,9 +181,7 @@ export class Sampler implements Metrics {
 		const { id: sandboxId, incarnation, accessToken } = record;
 		const metrics = await node.metrics({ sandboxId, incarnation }, accessToken, signal).catch(() => undefined);
 		if (!metrics || !ledger.get(sandboxId)) return;
-		const series = this.#sandboxes.get(sandboxId) ?? new Series<SandboxSample>((_older, newer) => newer);
-		series.add({ at: clock.now(), ...metrics });
-		this.#sandboxes.set(sandboxId, series);
+		this.#seriesOf(sandboxId).add({ at: clock.now(), ...metrics });
 	}
 
 	#sampleTeams(at: number): void {
@@ -155,10 +192,8 @@ export class Sampler implements Metrics {
 			if (state !== "paused" && state !== "starting") running.set(teamId, (running.get(teamId) ?? 0) + 1);
 		}
 		for (const teamId of new Set([...running.keys(), ...this.#starts.keys(), ...this.#teams.keys()])) {
-			const series = this.#teams.get(teamId) ?? new Series<TeamSample>(larger);
 			const startRate = (this.#starts.get(teamId) ?? 0) / seconds;
-			series.add({ at, concurrentSandboxes: running.get(teamId) ?? 0, startRate });
-			this.#teams.set(teamId, series);
+			this.#teamSeries(teamId).add({ at, concurrentSandboxes: running.get(teamId) ?? 0, startRate });
 		}
 		this.#starts.clear();
 	}

@@ -3,6 +3,7 @@ import { type Static, type TSchema, Type } from "typebox";
 import { Value } from "typebox/value";
 
 const StringMap = Type.Record(Type.String(), Type.String());
+const NumberMap = Type.Record(Type.String(), Type.Number());
 
 const Network = Type.Object({
 	allowPublicTraffic: Type.Optional(Type.Boolean()),
@@ -17,6 +18,12 @@ const Network = Type.Object({
 			password: Type.Optional(Type.String()),
 		}),
 	),
+	rules: Type.Optional(
+		Type.Record(
+			Type.String(),
+			Type.Array(Type.Object({ transform: Type.Optional(Type.Object({ headers: Type.Optional(StringMap) })) })),
+		),
+	),
 });
 
 /** Network options of a sandbox as they were asked for. */
@@ -27,7 +34,11 @@ export type NetworkRecord = Readonly<{
 	maskRequestHost?: string;
 	httpsPorts?: readonly number[];
 	egressProxy?: Readonly<{ address: string; username?: string; password?: string }>;
+	/** By host name or wildcard. */
+	rules?: Readonly<Record<string, readonly NetworkRule[]>>;
 }>;
+
+export type NetworkRule = Readonly<{ transform?: Readonly<{ headers?: Readonly<Record<string, string>> }> }>;
 
 function readJson<T extends TSchema>(schema: T, text: string, column: string): Static<T> {
 	const value: unknown = JSON.parse(text);
@@ -37,6 +48,10 @@ function readJson<T extends TSchema>(schema: T, text: string, column: string): S
 
 export function readStringMap(text: string, column: string): Readonly<Record<string, string>> {
 	return readJson(StringMap, text, column);
+}
+
+export function readNumberMap(text: string, column: string): Readonly<Record<string, number>> {
+	return readJson(NumberMap, text, column);
 }
 
 export function readNetwork(text: string | null): NetworkRecord | undefined {

@@ -11,6 +11,7 @@ import { CatalogRepository } from "./catalog.ts";
 import { NodeSqliteDialect } from "./dialect.ts";
 import { KeyRepository } from "./keys.ts";
 import { LogRepository } from "./logs.ts";
+import { MeasureRepository } from "./measures.ts";
 import { migrations } from "./migrations/index.ts";
 import type { TeamRecord } from "./records.ts";
 import { RequestRepository } from "./requests.ts";
@@ -28,6 +29,7 @@ export interface Repositories {
 	readonly sandboxes: SandboxRepository;
 	readonly requests: RequestRepository;
 	readonly logs: LogRepository;
+	readonly measures: MeasureRepository;
 }
 
 export interface Fleet extends Repositories {
@@ -89,5 +91,6 @@ function repositoriesOf(db: Kysely<Schema>): Repositories {
 		sandboxes: new SandboxRepository(db),
 		requests: new RequestRepository(db),
 		logs: new LogRepository(db),
+		measures: new MeasureRepository(db),
 	};
 }

@@ -141,6 +141,15 @@ export interface SandboxLogsTable {
 	message: string;
 }
 
+export interface MeasuresTable {
+	kind: string;
+	subject_id: string;
+	/** ms since the epoch */
+	at_ms: number;
+	/** Numbers by name, as JSON. */
+	sample: string;
+}
+
 export interface Schema {
 	teams: TeamsTable;
 	api_keys: ApiKeysTable;
@@ -152,4 +161,5 @@ export interface Schema {
 	sandbox_metadata: SandboxMetadataTable;
 	repeatable_requests: RepeatableRequestsTable;
 	sandbox_logs: SandboxLogsTable;
+	measures: MeasuresTable;
 }

@@ -2,12 +2,14 @@ import type { Migration, MigrationProvider } from "kysely/migration";
 import * as initial from "./001_initial.ts";
 import * as controlPlane from "./002_control_plane.ts";
 import * as pauseModes from "./003_pause_modes.ts";
+import * as measures from "./004_measures.ts";
 
 /** Every change of the schema, oldest first by name. One that was released is never edited. */
 const MIGRATIONS: Readonly<Record<string, Migration>> = {
 	"001_initial": initial,
 	"002_control_plane": controlPlane,
 	"003_pause_modes": pauseModes,
+	"004_measures": measures,
 };
 
 export const migrations: MigrationProvider = {
