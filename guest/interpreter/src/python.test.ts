@@ -196,6 +196,27 @@ plt.title("Lines"); plt.xlabel("Time (s)"); plt.ylabel("Amplitude [Hz]"); plt.ys
 		});
 	});
 
+	it.each([
+		["symlog", ""],
+		["logit", ""],
+		["asinh", ""],
+		["function", ", functions=(lambda x: x, lambda x: x)"],
+		["functionlog", ", functions=(lambda x: x, lambda x: x)"],
+	])("tell the scale %s of an axis", async (scale, options) => {
+		expect(await chart(`plt.plot([0.1, 0.5], [0.1, 0.5]); plt.yscale("${scale}"${options})`)).toMatchObject({
+			x_scale: "linear",
+			y_scale: scale,
+			elements: [
+				{
+					points: [
+						[0.1, 0.1],
+						[0.5, 0.5],
+					],
+				},
+			],
+		});
+	});
+
 	it("describe scattered points", async () => {
 		expect(await chart("plt.scatter([1, 2], [3, 4], label='A'); plt.scatter([5], [6], label='B'); plt.axhline(5)")).toMatchObject(
 			{
@@ -304,5 +325,26 @@ f, axes = plt.subplots(1, 2); f.suptitle("Both"); axes[0].plot([1]); axes[1].sca
 		});
 		const { results } = await run("import matplotlib.pyplot as plt\nplt.subplots()\nplt.show()");
 		expect(results[0]?.chart).toEqual({});
+	});
+});
+
+describe("an interrupt between two steps of the kernel itself", () => {
+	it("ends the execution it hit, and the kernel goes on with its state", async () => {
+		await sandbox.execute({
+			code: [
+				"kernel = get_ipython().kernel",
+				"handler = kernel.shell_handlers['execute_request']",
+				"async def interrupted(*_):",
+				"    kernel.shell_handlers['execute_request'] = handler",
+				"    raise KeyboardInterrupt",
+				"kernel.shell_handlers['execute_request'] = interrupted",
+			].join("\n"),
+		});
+		const events = await sandbox.execute({ code: "1" });
+		expect(events.filter(({ type }) => type !== "keepalive")).toMatchObject([
+			{ type: "error", name: "ExecutionAborted" },
+			{ type: "end_of_execution" },
+		]);
+		expect((await sandbox.client().runCode("handler.__name__")).text).toBe("execute_request");
 	});
 });

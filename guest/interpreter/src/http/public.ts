@@ -7,7 +7,7 @@ import type { ContextRegistry } from "../contexts/registry.ts";
 import { KernelUnavailable } from "../kernels/kernel.ts";
 import { ExecutionStream } from "./execution-stream.ts";
 import { type ExecuteRequest, HttpError, readCreateContextRequest, readExecuteRequest } from "./requests.ts";
-import { allowAnyOrigin, sendError, sendJson, sendText } from "./responses.ts";
+import { allowAnyOrigin, sendError, sendFailure, sendJson, sendText } from "./responses.ts";
 import { TokenBucket } from "./token-bucket.ts";
 
 /** Context calls carry no token, so anybody who knows the sandbox's address can make them: keep them slow enough. */
@@ -148,11 +148,11 @@ function answerError(response: ServerResponse, error: unknown): void {
 	} else if (error instanceof HttpError) {
 		sendError(response, error);
 	} else if (error instanceof AgentUnavailable) {
-		sendText(response, 503, error.message);
+		sendFailure(response, 503, error.message);
 	} else if (error instanceof KernelUnavailable) {
-		sendText(response, 500, error.message);
+		sendFailure(response, 500, error.message);
 	} else {
 		console.error(error);
-		sendText(response, 500, "Internal error of the code interpreter");
+		sendFailure(response, 500, "Internal error of the code interpreter");
 	}
 }

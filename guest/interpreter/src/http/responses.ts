@@ -1,6 +1,6 @@
 /** Answers with one body. */
 
-import type { ServerResponse } from "node:http";
+import { type ServerResponse, STATUS_CODES } from "node:http";
 import type { HttpError } from "./requests.ts";
 
 /** Browsers may call the interpreter from any page: access is decided by token, never by cookie. */
@@ -20,8 +20,19 @@ export function sendText(response: ServerResponse, status: number, text: string)
 
 /** Answers with what a handler threw. */
 export function sendError(response: ServerResponse, { status, body }: HttpError): void {
-	if (typeof body === "string") sendText(response, status, body);
+	if (typeof body === "string") sendFailure(response, status, body);
 	else sendJson(response, status, body);
+}
+
+/** Characters of a status line that say what went wrong. */
+const MAX_REASON = 200;
+
+/** A refusal in words. The status line has them too: it is all that the JavaScript client shows of most of them. */
+export function sendFailure(response: ServerResponse, status: number, text: string): void {
+	// A status line holds one line of ASCII.
+	const reason = text.replace(/[^\x20-\x7e]+/g, " ").slice(0, MAX_REASON);
+	response.statusMessage = `${STATUS_CODES[status]}: ${reason}`;
+	sendText(response, status, text);
 }
 
 function send(response: ServerResponse, status: number, type: string, body: string): void {
