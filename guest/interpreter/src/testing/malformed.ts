@@ -37,7 +37,7 @@ const EXECUTIONS = [
 	'{"code":"\\u0000\\ud800)(","language":"js"}',
 	'{"code":"if (","env_vars":{"A":"1"}}',
 	`{"code":"${"(".repeat(5000)}"}`,
-	`{"code":"${"(".repeat(5000)}","language":"typescript"}`,
+	'{"code":"let x: =","language":"typescript"}',
 ];
 
 const CONTEXTS = [

@@ -21,6 +21,12 @@ const OUTPUT_BUFFER = 100;
 
 const SUBSCRIPTION_POLL_MS = 20;
 
+/**
+ * A reply is sent before its request is reported as done, on another socket. None comes when an interrupt hit the kernel
+ * just before or after the cell: ipykernel then reports that it is idle and nothing else.
+ */
+const REPLY_GRACE_MS = 2_000;
+
 export type RequestChannel = "shell" | "control";
 
 export interface JupyterRequest {
@@ -83,7 +89,8 @@ export class JupyterConnection {
 
 	/**
 	 * Sends a request and resolves with its reply; with `onOutput`, when the kernel has also reported that all output of
-	 * the request is out. Rejects with KernelGone when the connection closes first.
+	 * the request is out. A reply that an interrupt swallowed has the status "aborted". Rejects with KernelGone when the
+	 * connection closes first.
 	 */
 	request(request: JupyterRequest): Promise<JupyterMessage> {
 		if (this.#closed) return Promise.reject(new KernelGone());
@@ -136,12 +143,18 @@ export class JupyterConnection {
 			this.#subscribed = true;
 			const message = decodeMessage(frames);
 			const pending = message?.parentId === undefined ? undefined : this.#pending.get(message.parentId);
-			if (!message || !pending?.onOutput) continue;
-			await pending.onOutput(message);
+			if (!message || !pending) continue;
+			await pending.onOutput?.(message);
 			if (message.type !== "status" || message.content.execution_state !== "idle") continue;
 			pending.idle = true;
 			this.#settle(message.parentId, pending);
+			if (!pending.reply) setTimeout(() => this.#settleWithoutReply(message, pending), REPLY_GRACE_MS);
 		}
+	}
+
+	#settleWithoutReply(done: JupyterMessage, pending: PendingRequest): void {
+		pending.reply ??= { ...done, content: { status: "aborted" } };
+		this.#settle(done.parentId, pending);
 	}
 
 	#settle(id: string | undefined, pending: PendingRequest): void {
