@@ -1,5 +1,6 @@
 /** What a process on this machine holds, for comparisons of before and after. */
 import { readdir, readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 
 /** Bytes resident now. */
 export async function residentBytes(pid: number): Promise<number> {
@@ -29,4 +30,10 @@ async function statusBytes(pid: number, field: string): Promise<number> {
 
 export function mib(bytes: number): string {
 	return `${Math.round(bytes / 1024 / 1024)} MiB`;
+}
+
+/** The process of the server on this data directory. */
+export async function serverPid(dataDir: string): Promise<number> {
+	const { process } = JSON.parse(await readFile(join(dataDir, "server.json"), "utf8"));
+	return Number(process.pid);
 }
