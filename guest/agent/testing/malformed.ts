@@ -43,7 +43,7 @@ const REST = [
 	`/files?path=${PLAYGROUND}/${"x".repeat(300)}`,
 	`/files?path=${PLAYGROUND}${"/y".repeat(3000)}`,
 	"/files?path=/nonexistent/x/../y",
-	"/files?path=/proc/self/mem",
+	"/files?path=/proc/self/maps",
 	"/files?path=/dev/null",
 	"/files?path=%00",
 	"/files?path=%ff%fe&signature=x&signature_expiration=y",
