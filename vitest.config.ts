@@ -12,7 +12,7 @@ export default defineConfig({
 			{
 				test: {
 					name: "unit",
-					include: ["src/**/*.test.ts", "guest/**/*.test.ts"],
+					include: ["src/**/*.test.ts", "guest/**/*.test.ts", "docs/*.test.ts"],
 					testTimeout: 60_000,
 					retry,
 				},
