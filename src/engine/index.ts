@@ -9,6 +9,13 @@ export {
 	type RunscSearch,
 } from "./gvisor/install/index.ts";
 export { FileLock } from "./host/file-lock.ts";
+export {
+	identifyProcess,
+	isAlive,
+	type ProcessIdentity,
+	ProcessIdentitySchema,
+	startTicksOf,
+} from "./host/process-identity.ts";
 export { type RunLinesOptions, runLines } from "./host/run-lines.ts";
 export * from "./network/index.ts";
 export * from "./types.ts";

@@ -1,6 +1,6 @@
 import type { Logger } from "pino";
 import type { Engines, SlotPool } from "../engine/index.ts";
-import { isAlive } from "./host-process.ts";
+import { isRunning } from "./host-process.ts";
 import type { ContainerRecord, Records } from "./records.ts";
 
 /**
@@ -16,7 +16,7 @@ export async function adopt(
 	await engines.settle(signal);
 	const kept = new Map<string, ContainerRecord>();
 	for (const record of records.all()) {
-		if (record.phase === "ready" && isAlive(record.pid)) kept.set(record.containerId, record);
+		if (record.phase === "ready" && isRunning(record)) kept.set(record.containerId, record);
 	}
 	for (const engine of engines.opened()) {
 		for (const container of await engine.list(signal)) {

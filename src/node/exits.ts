@@ -1,4 +1,4 @@
-import { isAlive } from "./host-process.ts";
+import { isRunning } from "./host-process.ts";
 import type { ContainerRecord, Records } from "./records.ts";
 
 const POLL_MS = 250;
@@ -11,7 +11,7 @@ export function watchExits(records: Records, onExit: (record: ContainerRecord) =
 	const reported = new WeakSet<ContainerRecord>();
 	const timer = setInterval(() => {
 		for (const record of records.all()) {
-			if (record.phase !== "ready" || reported.has(record) || isAlive(record.pid)) continue;
+			if (record.phase !== "ready" || reported.has(record) || isRunning(record)) continue;
 			reported.add(record);
 			onExit(record);
 		}

@@ -1,17 +1,27 @@
-import { readdirSync, readFileSync, readlinkSync, statSync } from "node:fs";
+import { readdirSync, readlinkSync, statSync } from "node:fs";
+import { startTicksOf } from "../engine/index.ts";
 
 /** Facts about host processes of containers, from /proc. Synchronous: each read is microseconds and must not interleave. */
 
-/** True while the process runs; a zombie has ended. */
-export function isAlive(pid: number): boolean {
+export interface HostProcess {
+	/** 0 while there is none. */
+	readonly pid: number;
+	/** Tells it from a later process with the same pid; "" when it had ended before it could be looked at. */
+	readonly startTicks: string;
+}
+
+export function hostProcess(pid: number): HostProcess {
+	return { pid, startTicks: startTicksOf(pid) ?? "" };
+}
+
+/**
+ * True while the process runs; a zombie has ended. A record of an earlier version has no start ticks: then any process
+ * with its pid counts.
+ */
+export function isRunning({ pid, startTicks }: { readonly pid: number; readonly startTicks?: string | undefined }): boolean {
 	if (pid <= 0) return false;
-	try {
-		const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
-		const state = stat.charAt(stat.lastIndexOf(")") + 2);
-		return state !== "Z" && state !== "X";
-	} catch {
-		return false;
-	}
+	const now = startTicksOf(pid);
+	return now !== undefined && (startTicks === undefined || startTicks === now);
 }
 
 /**

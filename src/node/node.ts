@@ -10,6 +10,7 @@ import { newControlKey } from "./control-key.ts";
 import { watchExits } from "./exits.ts";
 import { readGuestMetrics } from "./guest-metrics.ts";
 import type { HostProbe } from "./host-facts.ts";
+import { hostProcess } from "./host-process.ts";
 import { startsInterpreter } from "./init-env.ts";
 import { endedByLimit, watchLimits } from "./limits/index.ts";
 import { OutputWatch } from "./output.ts";
@@ -143,7 +144,7 @@ export class LocalNode implements NodeClient {
 
 	async #restore(record: ContainerRecord, order: StartOrder, artifact: Artifact, signal: AbortSignal): Promise<ContainerRecord> {
 		const state = await this.#begin(record, order, signal, (engine, config) => engine.restore(config, artifact.imageDir, signal));
-		const ready = await this.#initialise({ ...record, pid: state.pid }, order, signal);
+		const ready = await this.#initialise({ ...record, ...hostProcess(state.pid) }, order, signal);
 		await this.#options.records.put(ready);
 		return ready;
 	}
@@ -154,7 +155,7 @@ export class LocalNode implements NodeClient {
 		);
 		const { cpuFeatures, records } = this.#options;
 		await agentClient.awaitAgent(record.slot.address, signal);
-		const booted = { ...record, pid: state.pid, controlKey, cpuFeatures: [...cpuFeatures] };
+		const booted = { ...record, ...hostProcess(state.pid), controlKey, cpuFeatures: [...cpuFeatures] };
 		const ready = await this.#initialise(booted, order, signal);
 		if (startsInterpreter(record.spec)) await agentClient.awaitInterpreter(record.slot.address, signal);
 		await records.put(ready);

@@ -19,6 +19,8 @@ const RecordSchema = Type.Object({
 	phase: Type.Union([Type.Literal("starting"), Type.Literal("ready")]),
 	/** Host process of the container, 0 while it is being made. */
 	pid: Type.Integer(),
+	/** With the pid, names the process for good; absent in records of an earlier version, and while there is no process. */
+	startTicks: Type.Optional(Type.String()),
 	slot: Type.Object({ index: Type.Integer(), netnsPath: Type.String(), address: Type.String() }),
 	engine: Type.Object({ version: Type.String(), sha256: Type.String() }),
 	rootfs: Type.Object({ id: Type.String(), digest: Type.String() }),

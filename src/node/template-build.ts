@@ -5,6 +5,7 @@ import type { Artifact, Rootfs, Store } from "../store/index.ts";
 import { agentClient } from "./agent-client.ts";
 import { capture, factsOf } from "./capture.ts";
 import { newControlKey } from "./control-key.ts";
+import { hostProcess } from "./host-process.ts";
 import { initEnv } from "./init-env.ts";
 import type { ContainerRecord } from "./records.ts";
 import type { Trust } from "./trust.ts";
@@ -115,7 +116,7 @@ async function bootUntilReady(
 	if (source.interpreter) await answers("its code interpreter", agentClient.awaitInterpreter(slot.address, limit));
 	await agentClient.compact(slot.address, limit);
 	const trust = builder.trust && { trust: builder.trust.digest };
-	return { ...record, phase: "ready", pid: state.pid, controlKey: next.privateKey, ...trust };
+	return { ...record, phase: "ready", ...hostProcess(state.pid), controlKey: next.privateKey, ...trust };
 }
 
 /** What did not answer, and the last the template itself said about it. */

@@ -1,7 +1,7 @@
+import { isAlive } from "../../engine/index.ts";
 import { OffshootError } from "../../protocol/index.ts";
 import type { Config } from "../config.ts";
 import { awaitInstanceLock, instanceOwner, type Owner } from "../instance/instance-lock.ts";
-import { isAlive } from "../instance/process-identity.ts";
 import { readInstanceId } from "../instance/secrets.ts";
 import { removeServerFile } from "../instance/server-file.ts";
 import { requireRoot } from "../prepare/index.ts";

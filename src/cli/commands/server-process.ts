@@ -3,12 +3,12 @@
  * directory; `server.json` exists exactly while the server can be used; every way out releases the lock.
  */
 
+import { identifyProcess } from "../../engine/index.ts";
 import { OffshootError } from "../../protocol/index.ts";
 import type { Config } from "../config.ts";
 import { checkPort } from "../doctor/host-checks.ts";
 import { probePort } from "../doctor/probes.ts";
 import { type Activity, lockInstance } from "../instance/instance-lock.ts";
-import { identifyProcess } from "../instance/process-identity.ts";
 import { ensureAdminToken, ensureApiKey, ensureInstanceId } from "../instance/secrets.ts";
 import { removeServerFile, type ServerFile, writeServerFile } from "../instance/server-file.ts";
 import { preparePackages, prepareRunsc } from "../prepare/index.ts";

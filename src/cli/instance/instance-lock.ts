@@ -7,10 +7,9 @@ import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Static, Type } from "typebox";
-import { FileLock } from "../../engine/index.ts";
+import { FileLock, identifyProcess, isAlive, ProcessIdentitySchema } from "../../engine/index.ts";
 import { OffshootError } from "../../protocol/index.ts";
 import { readJsonFile } from "./json-file.ts";
-import { identifyProcess, isAlive, ProcessIdentitySchema } from "./process-identity.ts";
 
 const LOCK = "lock";
 const OWNER = "lock.json";

@@ -4,8 +4,8 @@ import { mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promise
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { identifyProcess } from "../../engine/index.ts";
 import { awaitInstanceLock, instanceOwner, lockInstance } from "./instance-lock.ts";
-import { identifyProcess, isAlive } from "./process-identity.ts";
 import { ensureApiKey, ensureInstanceId, readApiKey, readInstanceId } from "./secrets.ts";
 import { removeServerFile, requireServer, runningServer, writeServerFile } from "./server-file.ts";
 
@@ -61,22 +61,6 @@ describe("an owner that starts", () => {
 		await expect(requireServer(dataDir)).rejects.toThrow(/is starting \(Template base\).*FIX: wait/);
 		lock.tell(undefined);
 		expect((await instanceOwner(dataDir))?.activity).toBeUndefined();
-	});
-});
-
-describe("process identity", () => {
-	test("a process that took over the pid of a dead one is not taken for it", () => {
-		const self = identifyProcess(process.pid);
-		if (self === undefined) throw new Error("this process is not in /proc");
-		expect(isAlive(self)).toBe(true);
-		expect(isAlive({ ...self, startTicks: "1" })).toBe(false);
-		expect(isAlive({ ...self, bootId: "an earlier boot" })).toBe(false);
-	});
-
-	test("a process that ended has none", async () => {
-		const child = spawn("true", { stdio: "ignore" });
-		await once(child, "exit");
-		expect(identifyProcess(child.pid ?? 0)).toBeUndefined();
 	});
 });
 

@@ -2,10 +2,10 @@
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { type Static, Type } from "typebox";
+import { isAlive, ProcessIdentitySchema } from "../../engine/index.ts";
 import { OffshootError } from "../../protocol/index.ts";
 import { describeActivity, instanceOwner } from "./instance-lock.ts";
 import { readJsonFile, writeJsonFile } from "./json-file.ts";
-import { isAlive, ProcessIdentitySchema } from "./process-identity.ts";
 
 const ServerFileSchema = Type.Object({
 	process: ProcessIdentitySchema,

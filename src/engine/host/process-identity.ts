@@ -15,16 +15,25 @@ export type ProcessIdentity = Static<typeof ProcessIdentitySchema>;
 
 /** Undefined when there is no such process or it is a zombie. */
 export function identifyProcess(pid: number): ProcessIdentity | undefined {
+	const startTicks = startTicksOf(pid);
+	return startTicks === undefined ? undefined : { pid, startTicks, bootId: bootId() };
+}
+
+/** Clock ticks from boot to the start of a process; undefined when there is no such process or it is a zombie. */
+export function startTicksOf(pid: number): string | undefined {
 	try {
 		const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
 		// The second field is the program's name in parentheses, which may hold anything: count from its end.
 		const [state, ...fields] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
 		const startTicks = fields[18];
-		if (state === "Z" || state === "X" || startTicks === undefined) return undefined;
-		return { pid, startTicks, bootId: readFileSync("/proc/sys/kernel/random/boot_id", "latin1").trim() };
+		return state === "Z" || state === "X" ? undefined : startTicks;
 	} catch {
 		return undefined;
 	}
+}
+
+function bootId(): string {
+	return readFileSync("/proc/sys/kernel/random/boot_id", "latin1").trim();
 }
 
 export function isAlive(identity: ProcessIdentity): boolean {
