@@ -162,6 +162,29 @@ describe("a terminal", () => {
 	});
 });
 
+test("after a pause, commands and terminals are joined by the pids they had", async () => {
+	const paused = await newSandbox();
+	let screen = "";
+	const show = (data: Uint8Array) => {
+		screen += new TextDecoder().decode(data);
+	};
+	const terminal = await paused.pty.create({ cols: 80, rows: 24, timeoutMs: 0, onData: () => undefined });
+	const type = (text: string) => paused.pty.sendInput(terminal.pid, new TextEncoder().encode(text));
+	await type("HELD=kept\n");
+	const command = await paused.commands.run("read word; echo got $word", { background: true, stdin: true, timeoutMs: 0 });
+	const ends = Promise.all([failure(terminal.wait()), failure(command.wait())]);
+	await paused.pause();
+	await ends;
+	await paused.connect();
+	expect((await paused.commands.list()).map(({ pid }) => pid).sort()).toEqual([terminal.pid, command.pid].sort());
+	const joined = await paused.commands.connect(command.pid);
+	await paused.commands.sendStdin(command.pid, "it\n");
+	expect((await joined.wait()).stdout).toBe("got it\n");
+	await paused.pty.connect(terminal.pid, { onData: show });
+	await type('echo "[$HELD]"\n');
+	await until("what the shell held", async () => screen.includes("[kept]"));
+});
+
 test("when a sandbox is killed, its running commands, terminals and watches end and say so", async () => {
 	const doomed = await newSandbox();
 	const command = await doomed.commands.run("sleep 600", { background: true });

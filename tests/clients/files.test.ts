@@ -2,7 +2,7 @@
 import { createHash, randomBytes } from "node:crypto";
 import { FileNotFoundError, type FilesystemEvent, FileType, InvalidArgumentError, NotEnoughSpaceError, Sandbox } from "e2b";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { sdk, until } from "../support/sandboxes.ts";
+import { deleteAtEnd, sdk, until } from "../support/sandboxes.ts";
 
 let sandbox: Sandbox;
 
@@ -193,6 +193,18 @@ describe("watching", () => {
 		await run("rm tree/new/file");
 		await until("its end", async () => found("remove", "new/file") !== undefined);
 		expect(found("remove", "new/file")?.entry).toBeUndefined();
+		await handle.stop();
+	});
+
+	test("goes on through a snapshot of its sandbox", async () => {
+		await run("mkdir snapped");
+		const names: string[] = [];
+		const handle = await sandbox.files.watchDir("snapped", ({ name }) => void names.push(name), { timeoutMs: 0 });
+		await run("mkdir snapped/before");
+		deleteAtEnd((await sandbox.createSnapshot()).snapshotId);
+		await run("mkdir snapped/after");
+		await until("an event after the snapshot", async () => names.includes("after"));
+		expect(names).toEqual(["before", "after"]);
 		await handle.stop();
 	});
 
