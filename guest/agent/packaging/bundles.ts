@@ -3,6 +3,7 @@ import { copyFile, cp, mkdir, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type BuildOptions, build } from "esbuild";
 import { interpreterBundles } from "../../interpreter/bundles.ts";
+import { readDescriptorsAhead } from "./descriptors.ts";
 import { findAddon, loadAddonBeside } from "./zeromq.ts";
 
 const GUEST = join(import.meta.dirname, "../..");
@@ -20,7 +21,8 @@ const COMMON: BuildOptions = {
 export async function bundleAgent(directory: string): Promise<void> {
 	await mkdir(directory, { recursive: true });
 	const entryPoints = [join(GUEST, "agent/src/main.ts")];
-	await build({ ...COMMON, entryPoints, format: "cjs", outfile: join(directory, "main.js") });
+	const outfile = join(directory, "main.js");
+	await build({ ...COMMON, entryPoints, format: "cjs", outfile, plugins: [readDescriptorsAhead] });
 	await writeFile(join(directory, "package.json"), `${JSON.stringify({ type: "commonjs" })}\n`);
 }
 
