@@ -1,6 +1,6 @@
 /** Network options of a request, without those that were not sent. */
 import type { Static } from "typebox";
-import type { NetworkOptions } from "../control/index.ts";
+import type { EgressProxyOptions, NetworkOptions, NetworkRules } from "../control/index.ts";
 import type { NetworkUpdate, NewSandbox } from "./schemas.ts";
 
 type NewNetwork = NonNullable<Static<typeof NewSandbox>["network"]>;
@@ -15,10 +15,25 @@ export function networkOf(network: NewNetwork): NetworkOptions {
 	};
 }
 
-export function egressOf({
-	allowOut,
-	denyOut,
-	egressProxy,
-}: Pick<Static<typeof NetworkUpdate>, "allowOut" | "denyOut" | "egressProxy">): NetworkOptions {
-	return { ...(allowOut && { allowOut }), ...(denyOut && { denyOut }), ...(egressProxy && { egressProxy }) };
+type Egress = Pick<Static<typeof NetworkUpdate>, "allowOut" | "denyOut" | "egressProxy" | "rules">;
+
+export function egressOf({ allowOut, denyOut, egressProxy, rules }: Egress): NetworkOptions {
+	return {
+		...(allowOut && { allowOut }),
+		...(denyOut && { denyOut }),
+		...(egressProxy && { egressProxy: proxyOf(egressProxy) }),
+		...(rules && { rules: rulesOf(rules) }),
+	};
+}
+
+function proxyOf({ address, username, password }: NonNullable<Egress["egressProxy"]>): EgressProxyOptions {
+	return { address, ...(username !== undefined && { username }), ...(password !== undefined && { password }) };
+}
+
+function rulesOf(rules: NonNullable<Egress["rules"]>): NetworkRules {
+	const entries = Object.entries(rules).map(([domain, transforms]) => [
+		domain,
+		transforms.map(({ transform }) => (transform ? { transform: transform.headers ? { headers: transform.headers } : {} } : {})),
+	]);
+	return Object.fromEntries(entries);
 }

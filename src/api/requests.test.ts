@@ -93,7 +93,7 @@ describe("creating", () => {
 
 	test.each([
 		[{ volumeMounts: [{ name: "v", path: "/v" }] }, 501, "volumeMounts"],
-		[{ network: { rules: { "a.test": [] } } }, 501, "network.rules"],
+		[{ network: { rules: { "a.test": [{ transform: { headers: { a: 1 } } }] } } }, 400, "network.rules.a.test"],
 		[{ network: { egressProxy: { username: "a" } } }, 400, "network.egressProxy"],
 		[{ iam: { tokens: {} } }, 501, "iam"],
 		[{ autoPauseMemory: false }, 400, "autoPause"],

@@ -38,8 +38,15 @@ const EgressProxy = Type.Object(
 		address: Type.String({ maxLength: 300, description: "host:port" }),
 		username: Type.Optional(Type.String()),
 		password: Type.Optional(Type.String({ description: "never shown again" })),
+		tls: Type.Optional(Type.Unknown({ description: "not available: the proxy is spoken to in the clear" })),
 	},
 	{ description: "SOCKS5 proxy that carries what the sandbox sends out" },
+);
+
+const Rules = Type.Record(
+	Type.String(),
+	Type.Array(Type.Object({ transform: Type.Optional(Type.Object({ headers: Type.Optional(Texts) })) })),
+	{ description: "by host name or wildcard: headers put into requests to it" },
 );
 
 export const NetworkUpdate = Type.Object(
@@ -47,7 +54,7 @@ export const NetworkUpdate = Type.Object(
 		allowOut: Type.Optional(Type.Array(Type.String())),
 		denyOut: Type.Optional(Type.Array(Type.String())),
 		egressProxy: Type.Optional(EgressProxy),
-		rules: Type.Optional(Type.Unknown()),
+		rules: Type.Optional(Rules),
 		allow_internet_access: Type.Optional(Type.Boolean()),
 	},
 	{ description: "what is missing is cleared" },
@@ -62,7 +69,11 @@ export const NewSandbox = Type.Object({
 	secure: Type.Optional(Type.Boolean()),
 	allow_internet_access: Type.Optional(Type.Boolean()),
 	network: Type.Optional(
-		Type.Object({ ...Network.properties, egressProxy: Type.Optional(EgressProxy), rules: Type.Optional(Type.Unknown()) }),
+		Type.Object({
+			...Network.properties,
+			egressProxy: Type.Optional(EgressProxy),
+			rules: Type.Optional(Rules),
+		}),
 	),
 	metadata: Type.Optional(Texts),
 	envVars: Type.Optional(Texts),
@@ -107,7 +118,11 @@ export const SandboxDetail = Type.Object({
 	envdAccessToken: Type.Optional(Type.String()),
 	domain: Type.String(),
 	network: Type.Optional(
-		Type.Object({ ...Network.properties, egressProxy: Type.Optional(Type.Omit(EgressProxy, ["password"])) }),
+		Type.Object({
+			...Network.properties,
+			egressProxy: Type.Optional(Type.Omit(EgressProxy, ["password"])),
+			rules: Type.Optional(Rules),
+		}),
 	),
 	allowInternetAccess: Type.Union([Type.Boolean(), Type.Null()]),
 	pauseMode: Type.Optional(Type.Union([Type.Literal("full"), Type.Literal("filesystem")])),

@@ -52,13 +52,14 @@ export function sandboxDetail(view: SandboxView, domain: string): Static<typeof 
 	};
 }
 
-function mutable({ allowOut, denyOut, httpsPorts, egressProxy, ...rest }: NonNullable<SandboxView["network"]>) {
+function mutable({ allowOut, denyOut, httpsPorts, egressProxy, rules, ...rest }: NonNullable<SandboxView["network"]>) {
 	return {
 		...rest,
 		...(allowOut && { allowOut: [...allowOut] }),
 		...(denyOut && { denyOut: [...denyOut] }),
 		...(httpsPorts && { httpsPorts: [...httpsPorts] }),
 		...(egressProxy && { egressProxy: { ...egressProxy } }),
+		...(rules && { rules: Object.fromEntries(Object.entries(rules).map(([domain, all]) => [domain, [...all]])) }),
 	};
 }
 

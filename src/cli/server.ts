@@ -12,8 +12,10 @@ import { createEdge, openFrontDoor } from "../edge/index.ts";
 import {
 	claimAddressRange,
 	createSlotPool,
+	type EgressAuthority,
 	type Engines,
 	openCgroups,
+	openEgressAuthority,
 	openEngines,
 	removeInstanceNetwork,
 	type SlotPool,
@@ -84,12 +86,13 @@ async function compose(
 	const cgroups = openCgroups(instanceId);
 	if (cgroups === undefined) log.warn("this host has no cgroups to bound sandboxes with: `offshoot doctor` says why");
 	const engines = await openEngines({ ...engineDirectories(config.dataDir, runtimeDir), cgroups }, options.runsc);
-	const slots = await openSlots(options, log, signal);
+	const authority = await openEgressAuthority(join(config.dataDir, "egress"));
+	const slots = await openSlots(options, authority, log, signal);
 	teardown.add("network slots", () => slots.close());
 	const records = await openRecords(join(runtimeDir, "containers"));
 	await progress.step("Sandboxes of an earlier run", () => adopt({ engines, slots, records, log }, signal));
 
-	const trust = await readHostTrust();
+	const trust = await readHostTrust(authority.certificate);
 	const templates = await prepareTemplates(config, { store, engines, slots, trust }, progress, signal);
 	const host = new HostProbe(config.dataDir);
 	const node = await openNode({ store, engines, slots, records, trust, host, log }, signal);
@@ -140,10 +143,15 @@ async function listen(
 	teardown.add("certificate", followCertificate({ config, current: tls, use: (renewed) => door.renew(renewed), log }));
 }
 
-async function openSlots({ config, instanceId }: ServerOptions, log: Logger, signal: AbortSignal): Promise<SlotPool> {
+async function openSlots(
+	{ config, instanceId }: ServerOptions,
+	authority: EgressAuthority,
+	log: Logger,
+	signal: AbortSignal,
+): Promise<SlotPool> {
 	const addressRange = await claimAddressRange(instanceId, signal);
 	return createSlotPool(
-		{ instanceId, addressRange, ahead: SLOTS_AHEAD, max: SLOTS_MAX, operatorAllowCidrs: config.allowCidrs, log },
+		{ instanceId, addressRange, ahead: SLOTS_AHEAD, max: SLOTS_MAX, operatorAllowCidrs: config.allowCidrs, authority, log },
 		signal,
 	);
 }

@@ -3,6 +3,7 @@ import { isIP, isIPv4 } from "node:net";
 import { type EgressPolicy, isDomainPattern, isHostName, type SocksProxy } from "../engine/index.ts";
 import type { NetworkRecord } from "../fleet/index.ts";
 import { AGENT_PORT, OffshootError } from "../protocol/index.ts";
+import { assertRules, normalRules, withHeaderRules } from "./header-rules.ts";
 import type { EgressProxyOptions, NetworkOptions, NetworkUpdate } from "./types.ts";
 
 const ALL_TRAFFIC = "0.0.0.0/0";
@@ -29,6 +30,7 @@ export function assertNetwork(network: NetworkOptions, secure: boolean, allowInt
 	assertMaskHost(network.maskRequestHost);
 	assertHttpsPorts(network.httpsPorts ?? []);
 	if (network.egressProxy) assertEgressProxy(network.egressProxy);
+	assertRules(network.rules ?? {});
 }
 
 /** What the host enforces. IPv6 is closed for every sandbox, so denying it takes nothing. */
@@ -42,6 +44,7 @@ export function toEgress(network: NetworkOptions | undefined, allowInternetAcces
 		denyCidrs: deny.filter((entry) => isIPv4Entry(entry) && entry !== ALL_TRAFFIC).map(toCidr),
 		...(domains.length > 0 && { allowDomains: domains }),
 		...(network?.egressProxy && { egressProxy: toSocks(network.egressProxy) }),
+		...withHeaderRules(network?.rules),
 	};
 }
 
@@ -58,15 +61,16 @@ export function copyNetwork(network: NetworkOptions): NetworkRecord {
 
 /** Options after an update: its part is replaced as a whole, what concerns traffic to the sandbox stays. */
 export function updateNetwork(before: NetworkRecord | undefined, update: NetworkUpdate): NetworkRecord {
-	const { allowOut, denyOut, egressProxy, ...kept } = before ?? {};
+	const { allowOut, denyOut, egressProxy, rules, ...kept } = before ?? {};
 	return { ...kept, ...copyEgress(update) };
 }
 
-function copyEgress({ allowOut, denyOut, egressProxy }: NetworkUpdate): NetworkRecord {
+function copyEgress({ allowOut, denyOut, egressProxy, rules }: NetworkUpdate): NetworkRecord {
 	return {
 		...(allowOut && { allowOut }),
 		...(denyOut && { denyOut }),
 		...(egressProxy && { egressProxy: { ...egressProxy } }),
+		...(rules && Object.keys(rules).length > 0 && { rules: normalRules(rules) }),
 	};
 }
 

@@ -1,4 +1,5 @@
 /** What `api` and `edge` see of control. Every method that changes a sandbox is durable when its promise resolves. */
+import type { NetworkRule } from "../fleet/index.ts";
 import type { Accounts } from "./accounts.ts";
 import type { Catalog } from "./catalog.ts";
 import type { Logs } from "./journal.ts";
@@ -21,7 +22,11 @@ export interface NetworkOptions {
 	readonly maskRequestHost?: string;
 	readonly httpsPorts?: readonly number[];
 	readonly egressProxy?: EgressProxyOptions;
+	/** By host name, or `*.` and a host name: header fields for requests that leave the sandbox to it. */
+	readonly rules?: NetworkRules;
 }
+
+export type NetworkRules = Readonly<Record<string, readonly NetworkRule[]>>;
 
 /** A SOCKS5 proxy that carries what the sandbox sends out. */
 export interface EgressProxyOptions {
@@ -33,7 +38,7 @@ export interface EgressProxyOptions {
 }
 
 /** Replaces all that says what a sandbox may reach: what is missing is cleared. */
-export interface NetworkUpdate extends Pick<NetworkOptions, "allowOut" | "denyOut" | "egressProxy"> {
+export interface NetworkUpdate extends Pick<NetworkOptions, "allowOut" | "denyOut" | "egressProxy" | "rules"> {
 	readonly allowInternetAccess?: boolean | undefined;
 }
 

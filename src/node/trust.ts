@@ -1,4 +1,7 @@
-/** Certificates that guests trust: those of their host, so that what the host's operator trusts works inside too. */
+/**
+ * Certificates that guests trust: those of their host, so that what the host's operator trusts works inside too, and
+ * the instance's own for requests that get header fields on their way out.
+ */
 import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 
@@ -12,8 +15,13 @@ export interface Trust {
 /** Where Debian's family keeps it. */
 const BUNDLE = "/etc/ssl/certs/ca-certificates.crt";
 
-/** Undefined on a host without a trust store there: guests keep their own. */
-export async function readHostTrust(): Promise<Trust | undefined> {
-	const bundle = await readFile(BUNDLE, "utf8").catch(() => undefined);
-	return bundle === undefined ? undefined : { bundle, digest: createHash("sha256").update(bundle).digest("hex") };
+/**
+ * Undefined on a host without a trust store there: guests keep their own.
+ * @param own PEM of what guests trust besides
+ */
+export async function readHostTrust(own: string): Promise<Trust | undefined> {
+	const host = await readFile(BUNDLE, "utf8").catch(() => undefined);
+	if (host === undefined) return undefined;
+	const bundle = `${host.trimEnd()}\n${own}`;
+	return { bundle, digest: createHash("sha256").update(bundle).digest("hex") };
 }

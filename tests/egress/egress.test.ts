@@ -91,6 +91,88 @@ describe("domains", () => {
 	});
 });
 
+describe("header rules", () => {
+	const rules = { "*.example.com": [{ transform: { headers: { Authorization: "Bearer s3cret", "X-Key": "k" } } }] };
+	const INJECTED = { authorization: "Bearer s3cret", "x-key": "k" };
+
+	/** Headers of a request as the web server had them, or curl's exit code. The guest trusts what its system does. */
+	async function headersAt(sandbox: Sandbox, url: string, options = ""): Promise<Record<string, string> | string> {
+		const said = `-s -H 'authorization: guest' -H 'x-own: yes' --connect-timeout 3 --max-time 10 ${options}`;
+		const { stdout } = await sandbox.commands.run(`curl ${said} ${url}/headers || echo failed $?`);
+		return stdout.startsWith("{") ? JSON.parse(stdout) : stdout.trim();
+	}
+
+	test("put headers into requests to their hosts, over HTTP and HTTPS, and into no others", async () => {
+		const sandbox = await newSandbox({ network: { rules } });
+		for (const scheme of ["http", "https"]) {
+			expect(await headersAt(sandbox, `${scheme}://${NAME}`)).toMatchObject({ ...INJECTED, "x-own": "yes", host: NAME });
+			const stranger = await headersAt(sandbox, `${scheme}://${STRANGER}`);
+			expect(stranger).toMatchObject({ authorization: "guest", host: STRANGER });
+			expect(stranger).not.toHaveProperty("x-key");
+		}
+		expect(await headersAt(sandbox, `http://${SITE}`)).toMatchObject({ authorization: "guest" });
+		expect((await sandbox.getInfo()).network).toEqual({ rules });
+		const held = `import http.client, os, ssl, time
+c = http.client.HTTPSConnection("${NAME}")
+c.request("GET", "/headers"); print(c.getresponse().read().count(b"s3cret"), flush=True)
+while not os.path.exists("/tmp/go"): time.sleep(0.05)
+try:
+    c.sock.settimeout(5); print("cut" if c.sock.recv(1) == b"" else "open")
+except (ConnectionError, ssl.SSLError): print("cut")`;
+		await sandbox.files.write("/tmp/held.py", held);
+		let said = "";
+		const holding = await sandbox.commands.run("python3 /tmp/held.py", {
+			background: true,
+			onStdout: (text) => {
+				said += text;
+			},
+		});
+		await expect.poll(() => said, { timeout: 20_000 }).toBe("1\n");
+		await sandbox.updateNetwork({});
+		await sandbox.files.write("/tmp/go", "");
+		expect((await holding.wait()).stdout).toBe("1\ncut\n");
+		expect(await headersAt(sandbox, `https://${NAME}`)).toMatchObject({ authorization: "guest" });
+	});
+
+	test("send nothing to an address or a server that is not the host's own", async () => {
+		const sandbox = await newSandbox({ network: { rules } });
+		const elsewhere = `--resolve ${NAME}:80:${OTHER_SITE} --resolve ${NAME}:443:${OTHER_SITE}`;
+		for (const scheme of ["http", "https"]) {
+			const { stdout } = await sandbox.commands.run(`curl -s ${elsewhere} ${scheme}://${NAME}/`);
+			expect(stdout).toContain(`at ${SITE}`);
+			expect(await headersAt(sandbox, `${scheme}://${nameOf("127.0.0.1")}`)).toEqual(REFUSED);
+		}
+		// The server has no certificate for a name so deep.
+		expect(await headersAt(sandbox, `https://${nameOf(SITE, "deep.example.com")}`)).toMatch(
+			/could not be reached: \w*(CERT|ALTNAME)/,
+		);
+		const other = `import http.client
+c = http.client.HTTPConnection("${NAME}")
+c.request("GET", "/headers"); first = c.getresponse(); first.read()
+c.request("GET", "/headers", headers={"Host": "${STRANGER}"}); print(first.status, c.getresponse().status)`;
+		await sandbox.files.write("/tmp/other.py", other);
+		expect((await sandbox.commands.run("python3 /tmp/other.py")).stdout).toBe("200 421\n");
+	});
+
+	test("open nothing, and work where names or a SOCKS proxy do; in forks and for the next server too", async () => {
+		const closed = await newSandbox({ network: { denyOut: [ALL], allowOut: [OTHER_SITE], rules } });
+		// The first is refused by address; the second passes at an allowed one, whose name's own is not.
+		for (const address of [SITE, OTHER_SITE])
+			expect(await headersAt(closed, `https://${NAME}`, `--resolve ${NAME}:443:${address}`)).toEqual(REFUSED);
+		await closed.updateNetwork({ denyOut: [ALL], allowOut: [NAME], rules });
+		expect(await headersAt(closed, `https://${NAME}`)).toMatchObject(INJECTED);
+		expect(await headersAt(closed, `https://${nameOf(OTHER_SITE)}`)).toEqual(REFUSED);
+		await server.killHard();
+		await server.start();
+		const [fork] = await closed.fork();
+		if (fork === undefined || fork instanceof Error) throw fork ?? new Error("no fork");
+		for (const each of [closed, killAtEnd(fork)]) expect(await headersAt(each, `https://${NAME}`)).toMatchObject(INJECTED);
+		const egressProxy = { address: `${nameOf(SITE)}:1080`, username: "alice", password: "secret" };
+		await closed.updateNetwork({ egressProxy, rules });
+		expect(await headersAt(closed, `https://${NAME}`)).toMatchObject(INJECTED);
+	});
+});
+
 test("a SOCKS proxy carries what leaves the sandbox; its password is never shown", async () => {
 	const egressProxy = { address: `${nameOf(SITE)}:1080`, username: "alice", password: "secret" };
 	const sandbox = await newSandbox({ network: { egressProxy } });
@@ -106,9 +188,9 @@ test("an update that is refused changes nothing", async () => {
 	const sandbox = await newSandbox({ network: { denyOut: [SITE] } });
 	await expect(sandbox.updateNetwork({ allowOut: ["example.com"] })).rejects.toThrow(/0\.0\.0\.0\/0/);
 	await expect(sandbox.updateNetwork({ denyOut: ["example.com"] })).rejects.toThrow(/denyOut/);
-	await expect(sandbox.updateNetwork({ rules: { "example.com": [{ transform: { headers: { a: "b" } } }] } })).rejects.toThrow(
-		/rules/,
-	);
+	const secret = "$" + "{e2b.secrets.key}";
+	const rules = { "example.com": [{ transform: { headers: { a: secret } } }] };
+	await expect(sandbox.updateNetwork({ rules })).rejects.toThrow(/501: network.rules.*placeholder/);
 	expect(await curl(sandbox, `http://${SITE}/`)).toBe("failed 7");
 	await sandbox.pause();
 	await expect(sandbox.updateNetwork({})).rejects.toThrow(/not found/);

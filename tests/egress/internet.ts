@@ -61,7 +61,11 @@ export class Internet implements AsyncDisposable {
 			return once(child, "message");
 		};
 		await Promise.all([inside("web.ts", JSON.stringify({ key, cert, from: OTHER_SITE })), inside("server.ts", "8080", "dns")]);
-		const script = `mount --bind ${directory}/resolv.conf /etc/resolv.conf; echo ready; exec sleep infinity`;
+		// The host of this internet trusts its web servers, and so do the guests that it gives its trust to.
+		const bundle = "/etc/ssl/certs/ca-certificates.crt";
+		await execute("sh", ["-ec", `cat ${bundle} ${cert} > ${directory}/trust.crt`]);
+		const mounts = `mount --bind ${directory}/resolv.conf /etc/resolv.conf; mount --bind ${directory}/trust.crt ${bundle}`;
+		const script = `${mounts}; echo ready; exec sleep infinity`;
 		const holder = spawn("unshare", ["--mount", "--propagation", "slave", "sh", "-ec", script], {
 			stdio: ["ignore", "pipe", "inherit"],
 		});

@@ -3,7 +3,7 @@ import { parseSandboxId } from "../../protocol/index.ts";
 import { type ApiContext, type App, teamOf } from "../app.ts";
 import { egressOf } from "../network.ts";
 import { answers, NetworkUpdate, Nothing, SandboxPath } from "../schemas.ts";
-import { assertNoRules } from "../unavailable.ts";
+import { assertPlainProxy } from "../unavailable.ts";
 
 export function networkRoutes(app: App, { control, signal }: ApiContext): void {
 	app.put(
@@ -18,7 +18,7 @@ export function networkRoutes(app: App, { control, signal }: ApiContext): void {
 			},
 		},
 		async (request, reply) => {
-			assertNoRules("rules", request.body.rules);
+			assertPlainProxy("egressProxy", request.body.egressProxy);
 			const id = parseSandboxId(request.params.sandboxID);
 			const { allow_internet_access: allowInternetAccess, ...egress } = request.body;
 			await control.setNetwork(teamOf(request), id, { ...egressOf(egress), allowInternetAccess }, signal);

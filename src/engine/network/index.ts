@@ -1,4 +1,5 @@
 export * from "./closed.ts";
+export { type EgressAuthority, openEgressAuthority } from "./egress/authority.ts";
 export { isDomainPattern, isHostName } from "./egress/domains.ts";
 export * from "./pool.ts";
 export * from "./probe.ts";

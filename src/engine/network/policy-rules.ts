@@ -42,8 +42,8 @@ function added(chain: string, rules: readonly string[]): string[] {
 }
 
 /** True if connections of a slot with this policy are led through the egress proxy. */
-export function needsProxy({ allowDomains = [], egressProxy }: EgressPolicy): boolean {
-	return allowDomains.length > 0 || egressProxy !== undefined;
+export function needsProxy({ allowDomains = [], egressProxy, headerRules = [] }: EgressPolicy): boolean {
+	return allowDomains.length > 0 || egressProxy !== undefined || headerRules.length > 0;
 }
 
 /** Protocols whose clients say a host's name first: HTTP and TLS at their own ports. */
@@ -83,6 +83,8 @@ function redirectedOnly({ egressProxy }: EgressPolicy): string[] {
 
 function redirectsOf(policy: EgressPolicy): string[] {
 	if (policy.egressProxy !== undefined) return ["meta l4proto tcp goto egress_any"];
+	// The proxy must know where a connection was meant to go: most of them have no rule, and go there.
+	if ((policy.headerRules ?? []).length > 0) return [`${NAMED} goto egress_any`];
 	if ((policy.allowDomains ?? []).length === 0) return [];
 	const allow = ipv4Cidrs(policy.allowCidrs);
 	return [

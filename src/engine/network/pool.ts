@@ -6,6 +6,7 @@
 import type { Logger } from "pino";
 import { OffshootError } from "../../protocol/index.ts";
 import { CLOSED_CIDRS } from "./closed.ts";
+import type { EgressAuthority } from "./egress/authority.ts";
 import { ProxyProcess } from "./egress/proxy-process.ts";
 import { listenerRules } from "./egress-rules.ts";
 import { type Instance, startInstance } from "./instance.ts";
@@ -27,6 +28,8 @@ export interface SlotPoolOptions {
 	readonly max: number;
 	/** What the operator opened in spite of the closed ranges. An address of this host must be listed by itself. */
 	readonly operatorAllowCidrs: readonly string[];
+	/** What guests trust for the hosts of header rules. */
+	readonly authority: Pick<EgressAuthority, "issue">;
 	readonly log: Pick<Logger, "info" | "warn">;
 }
 
@@ -53,7 +56,7 @@ export async function createSlotPool(options: SlotPoolOptions, signal: AbortSign
 }
 
 function newProxy(
-	{ operatorAllowCidrs, log }: SlotPoolOptions,
+	{ operatorAllowCidrs, authority, log }: SlotPoolOptions,
 	names: InstanceNames,
 	block: AddressBlock,
 	{ dnsListener }: Instance,
@@ -68,6 +71,7 @@ function newProxy(
 			closedCidrs: [...CLOSED_CIDRS, block.cidr],
 			operatorAllowCidrs,
 		},
+		authority,
 		onListening: async (ports) => {
 			await runNft(listenerRules(names, { address, uid, ports }), AbortSignal.timeout(CLEAN_UP_MS));
 		},

@@ -50,3 +50,12 @@ test("only the operator's single addresses open the host", () => {
 	expect(text).toContain('input iifname "osabc-*" ip daddr 10.1.1.1 accept');
 	expect(text).not.toContain('input iifname "osabc-*" ip daddr 10.0.0.0/8');
 });
+
+test("header rules lead HTTP and TLS to the proxy, allowed addresses included, and open nothing", () => {
+	const headerRules = [{ domain: "api.test", headers: { a: "b" } }];
+	const closed = { internet: false, allowCidrs: ["8.8.8.8"], denyCidrs: [], allowDomains: ["api.test"] };
+	const text = policyRules(names, 7, { ...closed, headerRules });
+	const redirects = text.split("\n").filter((line) => line.startsWith("add rule ip offshoot_abc redirect_7 "));
+	expect(redirects).toEqual(["add rule ip offshoot_abc redirect_7 tcp dport { 80, 443 } goto egress_any"]);
+	expect(effective(text)).toEqual(effective(policyRules(names, 7, closed)));
+});

@@ -20,6 +20,15 @@ export interface EgressPolicy {
 	readonly allowDomains?: readonly string[];
 	/** Carries every TCP connection that the rest allows; other protocols are closed then, but for DNS. */
 	readonly egressProxy?: SocksProxy;
+	/** Header fields put into requests to these hosts, over HTTP on port 80 and over TLS on port 443. They open nothing. */
+	readonly headerRules?: readonly HeaderRule[];
+}
+
+export interface HeaderRule {
+	/** A host name in lower case, or `*.` and a name for its subdomains. */
+	readonly domain: string;
+	/** Replace what a request has under the same name. Secrets, most of them. */
+	readonly headers: Readonly<Record<string, string>>;
 }
 
 /** A SOCKS5 proxy. It is reached only at an open address, whatever its name resolves to. */

@@ -180,7 +180,8 @@ export class Lab implements AsyncDisposable {
 	}
 
 	async pool(options: Partial<PoolProcessOptions> & { readonly instanceId: string }): Promise<PoolProcess> {
-		const complete = { ahead: 1, max: 50, operatorAllowCidrs: [`${WORLD.opened}/24`], ...options };
+		const authorityDir = join(this.#directory, `egress-${options.instanceId}`);
+		const complete = { ahead: 1, max: 50, operatorAllowCidrs: [`${WORLD.opened}/24`], authorityDir, ...options };
 		const child = this.#node(undefined, "pool-process.ts", JSON.stringify(complete));
 		const pool = new PoolProcess(child);
 		await pool.started;

@@ -1,12 +1,13 @@
 /** Runs one slot pool and obeys calls sent over IPC. Argument: options as JSON. */
-import { claimAddressRange, createSlotPool } from "../../../src/engine/network/index.ts";
+import { claimAddressRange, createSlotPool, openEgressAuthority } from "../../../src/engine/network/index.ts";
 
 const signal = new AbortController().signal;
 const options = JSON.parse(process.argv[2] ?? "{}");
 const log = { info() {}, warn: (...what: unknown[]) => console.error("pool:", ...what) };
 
 const addressRange = await claimAddressRange(options.instanceId, signal);
-const pool = await createSlotPool({ ...options, addressRange, log }, signal);
+const authority = await openEgressAuthority(options.authorityDir);
+const pool = await createSlotPool({ ...options, addressRange, authority, log }, signal);
 
 const calls: Record<string, (...args: never[]) => unknown> = {
 	acquire: () => pool.acquire(signal),

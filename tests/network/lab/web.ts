@@ -1,6 +1,6 @@
 /**
  * Servers for tests of egress by name, at their usual ports: HTTP (80) and HTTPS (443, with the key and the certificate
- * of the argument) tell which host they were asked for and by whom, and count connections; SOCKS5 (1080) connects from
+ * of the argument) tell which host they were asked for and by whom, or at /headers what else they were told; SOCKS5 (1080) connects from
  * the address given, if any, and asks for user "alice" with password "secret". It sends every request that it carried out.
  */
 import { once } from "node:events";
@@ -11,7 +11,8 @@ import { connect, createServer, type Socket } from "node:net";
 
 const { key, cert, from } = JSON.parse(process.argv[2] ?? "{}");
 
-const tell: RequestListener = ({ headers, socket }, response) => {
+const tell: RequestListener = ({ headers, socket, url }, response) => {
+	if (url === "/headers") return void response.end(JSON.stringify(headers));
 	response.end(`${headers.host} at ${socket.localAddress} for ${socket.remoteAddress}\n`);
 };
 

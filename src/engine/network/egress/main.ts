@@ -3,8 +3,11 @@
  * then leads the guests' connections to a closed port.
  */
 
+import { readFile } from "node:fs/promises";
+import type { CertifiedKey } from "./authority.ts";
+import { Certificates } from "./certificates.ts";
 import { Destinations } from "./destinations.ts";
-import type { ProxyOptions, SetPolicy } from "./messages.ts";
+import type { Issued, ProxyOptions, SetPolicy } from "./messages.ts";
 import { loadOriginalDestination } from "./original-destination.ts";
 import { EgressProxy } from "./proxy.ts";
 
@@ -12,19 +15,37 @@ process.on("disconnect", () => process.exit(0));
 
 const options: ProxyOptions = JSON.parse(process.argv[2] ?? "");
 const original = await loadOriginalDestination();
+/** What this host trusts; without such a file, what Node does. */
+const ca = await readFile("/etc/ssl/certs/ca-certificates.crt", "utf8").catch(() => undefined);
 dropPrivileges(options.uid);
 
-const proxy = new EgressProxy(new Destinations(options));
+const asked = new Map<number, PromiseWithResolvers<CertifiedKey>>();
+let nextQuestion = 0;
+const certificates = new Certificates((name) => {
+	const question = Promise.withResolvers<CertifiedKey>();
+	asked.set(nextQuestion, question);
+	process.send?.({ issue: nextQuestion++, name });
+	return question.promise;
+});
+const proxy = new EgressProxy(new Destinations(options), { certificates, ca });
 const listening = {
 	http: await proxy.listenFor(80, options.address),
 	tls: await proxy.listenFor(443, options.address),
 	...(original && { any: await proxy.listenForAny(original, options.address) }),
 };
-process.on("message", ({ id, slot, policy }: SetPolicy) => {
-	proxy.set(slot, policy);
-	process.send?.({ done: id });
+process.on("message", (message: SetPolicy | Issued) => {
+	if ("issued" in message) return settle(message);
+	proxy.set(message.slot, message.policy);
+	process.send?.({ done: message.id });
 });
 process.send?.({ listening });
+
+function settle({ issued, certified }: Issued): void {
+	const question = asked.get(issued);
+	asked.delete(issued);
+	if (certified === undefined) question?.reject(new Error("the server refused a certificate"));
+	else question?.resolve(certified);
+}
 
 function dropPrivileges(id: number): void {
 	if (!process.setgroups || !process.setgid || !process.setuid) throw new Error("this platform has no users");

@@ -22,6 +22,12 @@ export interface SetPolicy {
 	readonly policy: EgressPolicy | undefined;
 }
 
+/** The answer to a request for a certificate; without one it was refused. PEM. */
+export interface Issued {
+	readonly issued: number;
+	readonly certified: { readonly cert: string; readonly key: string } | undefined;
+}
+
 /** Ports by what arrives there: connections that were meant for port 80, for port 443, for any port. */
 export const ListenerPorts = Type.Object({
 	http: Type.Integer({ minimum: 1, maximum: 65535 }),
@@ -31,4 +37,9 @@ export const ListenerPorts = Type.Object({
 });
 
 /** The process handles what strangers send: its word is checked like theirs. */
-export const FromProxy = Type.Union([Type.Object({ listening: ListenerPorts }), Type.Object({ done: Type.Integer() })]);
+export const FromProxy = Type.Union([
+	Type.Object({ listening: ListenerPorts }),
+	Type.Object({ done: Type.Integer() }),
+	/** It needs a certificate for the host of a header rule. */
+	Type.Object({ issue: Type.Integer(), name: Type.String({ maxLength: 253 }) }),
+]);

@@ -10,7 +10,10 @@ import type { Static } from "typebox";
 import { Value } from "typebox/value";
 import { OffshootError } from "../../../protocol/index.ts";
 import type { EgressPolicy } from "../types.ts";
-import { FromProxy, type ListenerPorts, type ProxyOptions, type SetPolicy } from "./messages.ts";
+import type { EgressAuthority } from "./authority.ts";
+import { isHostName } from "./domains.ts";
+import { ruleFor } from "./header-rules.ts";
+import { FromProxy, type Issued, type ListenerPorts, type ProxyOptions, type SetPolicy } from "./messages.ts";
 
 const RESTART_MS = 500;
 const START_TIMEOUT_MS = 20_000;
@@ -20,6 +23,8 @@ const ANSWER_TIMEOUT_MS = 10_000;
 export interface ProxyProcessOptions {
 	readonly proxy: ProxyOptions;
 	/** Leads redirected connections to the ports of a process that has just started. */
+	/** Certificates for hosts of header rules. */
+	readonly authority: Pick<EgressAuthority, "issue">;
 	readonly onListening: (ports: Static<typeof ListenerPorts>) => Promise<void>;
 	readonly log: Pick<Logger, "warn">;
 }
@@ -41,16 +46,16 @@ export class ProxyProcess {
 		this.#options = options;
 	}
 
-	/** @throws OffshootError not_implemented when this Node cannot carry a policy with a SOCKS proxy */
+	/** @throws OffshootError not_implemented when this Node cannot carry a policy with a SOCKS proxy or header rules */
 	async set(slot: string, policy: EgressPolicy): Promise<void> {
 		const before = this.#policies.get(slot);
 		this.#policies.set(slot, policy);
 		try {
 			const { child, ports } = await this.#start();
-			if (policy.egressProxy !== undefined && ports.any === undefined) {
+			if (needsOriginal(policy) && ports.any === undefined) {
 				throw new OffshootError(
 					"not_implemented",
-					"network.egressProxy needs a server that runs on Node 26 or later. FIX: take the older Node off PATH, and ./offshoot brings its own",
+					"network.egressProxy and network.rules need a server that runs on Node 26 or later. FIX: take the older Node off PATH, and ./offshoot brings its own",
 				);
 			}
 			await this.#send(child, slot, policy);
@@ -101,6 +106,7 @@ export class ProxyProcess {
 		child.on("message", (message) => {
 			if (!Value.Check(FromProxy, message)) return;
 			if ("listening" in message) listening.resolve(message.listening);
+			else if ("issue" in message) void this.#issue(child, message.issue, message.name);
 			else this.#waiting.get(message.done)?.resolve();
 		});
 		const timer = setTimeout(() => listening.reject(new Error("the egress proxy did not start in time")), START_TIMEOUT_MS);
@@ -134,6 +140,14 @@ export class ProxyProcess {
 		}
 	}
 
+	/** For names only that a policy has a rule for: the proxy is not trusted further than that. Never rejects. */
+	async #issue(child: ChildProcess, id: number, name: string): Promise<void> {
+		const wanted = isHostName(name) && [...this.#policies.values()].some(({ headerRules = [] }) => ruleFor(name, headerRules));
+		const certified = wanted ? await this.#options.authority.issue(name).catch(() => undefined) : undefined;
+		const message: Issued = { issued: id, certified };
+		if (child.connected) child.send(message, () => {});
+	}
+
 	#send(child: ChildProcess, slot: string, policy: EgressPolicy | undefined): Promise<void> {
 		const id = this.#nextId++;
 		const answer = Promise.withResolvers<void>();
@@ -146,4 +160,9 @@ export class ProxyProcess {
 			this.#waiting.delete(id);
 		});
 	}
+}
+
+/** True for what is carried by the address that the guest meant. */
+function needsOriginal({ egressProxy, headerRules = [] }: EgressPolicy): boolean {
+	return egressProxy !== undefined || headerRules.length > 0;
 }

@@ -1,19 +1,27 @@
 /**
- * Carries the connections of guests whose policy names domains or a SOCKS proxy. nft leads them here; who asks is known
+ * Carries the connections of guests whose policy names domains, a SOCKS proxy or header rules. nft leads them here; who asks is known
  * by the slot's address, which no guest can forge. Guarantees: a connection is made only to an address that was checked
  * right before, never to a closed one, and ends when its slot's policy no longer allows it.
  *
  * A name is what the client's first bytes say, and stands for the whole connection. It is resolved here: the address
  * that the guest had in mind may be anybody's, under an allowed name.
+ *
+ * A name with a header rule is carried request by request: to an address of that name alone, and over TLS only to a
+ * server that proves to be it, since what the rule adds is mostly a secret.
  */
 import { once } from "node:events";
 import { type BlockList, connect, createServer, type Server, type Socket } from "node:net";
-import type { EgressPolicy, SocksProxy } from "../types.ts";
+import type { EgressPolicy, HeaderRule, SocksProxy } from "../types.ts";
+import type { Certificates } from "./certificates.ts";
 import { blockListOf, type Destinations } from "./destinations.ts";
 import { matchesDomain } from "./domains.ts";
+import { ruleFor } from "./header-rules.ts";
+import { Injector } from "./injector.ts";
 import type { OriginalDestination } from "./original-destination.ts";
-import { MAX_SNIFFED_BYTES, type Sniffed, sniffHttp, sniffTls } from "./sniff.ts";
+import { readName } from "./read-name.ts";
+import { type Sniffed, sniffHttp, sniffTls } from "./sniff.ts";
 import { socksConnect } from "./socks.ts";
+import { answering, secured } from "./tls.ts";
 import { Turns } from "./turns.ts";
 
 /** Open connections of one slot, so that one guest cannot take all the descriptors. */
@@ -22,6 +30,8 @@ const MAX_CONNECTIONS_PER_SLOT = 1024;
 const NAME_TIMEOUT_MS = 15_000;
 const CONNECT_TIMEOUT_MS = 10_000;
 const MAX_ADDRESSES_TRIED = 3;
+/** A client of an open address may leave the first word to the server. */
+const SILENT_CLIENT_MS = 3_000;
 /** Names of one slot that are looked up at a time: the host's resolver is everybody's. */
 const MAX_LOOKUPS_PER_SLOT = 16;
 const KEEP_ALIVE_MS = 60_000;
@@ -30,8 +40,16 @@ const HTTP_PORT = 80;
 const TLS_PORT = 443;
 const SNIFFERS: Readonly<Record<number, (bytes: Buffer) => Sniffed>> = { [HTTP_PORT]: sniffHttp, [TLS_PORT]: sniffTls };
 
-/** Why a connection is allowed. */
-type Grant = { readonly name: string; readonly port: number } | { readonly address: string; readonly port: number };
+/** Why a connection is allowed. One with a header rule ends when anything changes. */
+type Grant = NameGrant | RuleGrant | { readonly address: string; readonly port: number };
+interface NameGrant {
+	readonly name: string;
+	readonly port: number;
+}
+interface RuleGrant extends NameGrant {
+	readonly rule: HeaderRule;
+	readonly policy: Policy;
+}
 
 interface Policy {
 	readonly allow: BlockList;
@@ -39,6 +57,14 @@ interface Policy {
 	readonly internet: boolean;
 	readonly domains: readonly string[];
 	readonly socks: SocksProxy | undefined;
+	readonly rules: readonly HeaderRule[];
+}
+
+/** What it takes to answer for a host inside TLS, and to believe it. */
+export interface TlsTrust {
+	readonly certificates: Certificates;
+	/** Authorities that servers are checked by, PEM; undefined for Node's own. */
+	readonly ca: string | undefined;
 }
 
 interface Connection {
@@ -59,9 +85,12 @@ export class EgressProxy {
 	readonly #policies = new Map<string, Policy>();
 	readonly #connections = new Map<string, Set<Connection>>();
 	readonly #lookups = new Turns(MAX_LOOKUPS_PER_SLOT);
+	readonly #injector = new Injector();
+	readonly #trust: TlsTrust;
 
-	constructor(destinations: Destinations) {
+	constructor(destinations: Destinations, trust: TlsTrust) {
 		this.#destinations = destinations;
+		this.#trust = trust;
 	}
 
 	/** Listens at a free port for connections that were meant for `port`. */
@@ -108,10 +137,10 @@ export class EgressProxy {
 		const gone = new AbortController();
 		connection.client.once("close", () => gone.abort());
 		const grant = await this.#grant(slot, connection.client, meant, gone.signal);
+		if ("rule" in grant) return this.#inject(slot, connection, grant, gone.signal);
 		const socks = this.#policies.get(slot)?.socks;
-		const find = (host: string) => this.#lookups.take(slot, () => this.#destinations.find(host));
-		const addresses = await find("name" in grant ? grant.name : grant.address);
-		const hops = socks === undefined ? addresses : await find(socks.host);
+		const addresses = await this.#find(slot, "name" in grant ? grant.name : grant.address);
+		const hops = socks === undefined ? addresses : await this.#find(slot, socks.host);
 		const upstream = await connectVia(connection, { hops, addresses, port: grant.port, socks }, gone.signal);
 		// The policy may have changed while the way was made.
 		if (gone.signal.aborted || !this.#holds(slot, grant, keyOf(socks))) throw new Error("no longer allowed");
@@ -119,22 +148,80 @@ export class EgressProxy {
 		relay(connection.client, upstream);
 	}
 
+	#find(slot: string, host: string): Promise<readonly string[]> {
+		return this.#lookups.take(slot, () => this.#destinations.find(host));
+	}
+
 	async #grant(slot: string, client: Socket, { port, address }: Meant, gone: AbortSignal): Promise<Grant> {
-		if (address !== undefined && this.#holds(slot, { address, port }, keyOf(this.#policies.get(slot)?.socks)))
-			return { address, port };
+		const before = this.#policies.get(slot);
+		const open =
+			address !== undefined && this.#holds(slot, { address, port }, keyOf(before?.socks)) ? { address, port } : undefined;
 		const sniff = SNIFFERS[port];
+		if (open && (sniff === undefined || before?.rules.length === 0)) return open;
 		if (sniff === undefined) throw new Error("not allowed");
-		const name = await readName(client, sniff, AbortSignal.any([gone, AbortSignal.timeout(NAME_TIMEOUT_MS)]));
-		if (!matchesDomain(name, this.#policies.get(slot)?.domains ?? [])) throw new Error("not allowed");
+		const limit = AbortSignal.timeout(open ? SILENT_CLIENT_MS : NAME_TIMEOUT_MS);
+		const name = await readName(client, sniff, AbortSignal.any([gone, limit]));
+		// It may have changed while the client thought.
+		const policy = this.#policies.get(slot);
+		if (policy === undefined) throw new Error("not allowed");
+		const rule = name === undefined ? undefined : ruleFor(name, policy.rules);
+		if (name !== undefined && rule !== undefined) return { name, port, rule, policy };
+		if (open && !gone.aborted) return open;
+		if (name === undefined || !matchesDomain(name, policy.domains)) throw new Error("not allowed");
 		return { name, port };
+	}
+
+	/** Hands the connection to the injector. @throws when the host may not be reached */
+	async #inject(slot: string, connection: Connection, grant: RuleGrant, gone: AbortSignal): Promise<void> {
+		const { client } = connection;
+		const { name, port, rule, policy } = grant;
+		// Before anything is answered in its name.
+		await this.#addressesFor(slot, grant);
+		const lane = { name, headers: rule.headers, connect: () => this.#connectFor(slot, grant, gone) };
+		const context = port === TLS_PORT ? await this.#trust.certificates.contextFor(name) : undefined;
+		if (gone.aborted || this.#policies.get(slot) !== policy) throw new Error("no longer allowed");
+		Object.assign(connection, { grant, via: keyOf(policy.socks) });
+		client.setKeepAlive(true, KEEP_ALIVE_MS);
+		this.#injector.take(context === undefined ? client : answering(client, context), lane);
+	}
+
+	/** Addresses of a name that a rule is for: rules open nothing. @throws when the policy allows none */
+	async #addressesFor(slot: string, { name, policy }: RuleGrant): Promise<readonly string[]> {
+		const found = await this.#find(slot, name);
+		const allowed = matchesDomain(name, policy.domains) ? found : found.filter((address) => reaches(policy, address));
+		if (allowed.length === 0) throw new Error("not allowed");
+		return allowed;
+	}
+
+	async #connectFor(slot: string, grant: RuleGrant, gone: AbortSignal): Promise<Socket> {
+		const { name, port, policy } = grant;
+		const addresses = await this.#addressesFor(slot, grant);
+		const { socks } = policy;
+		const hops = socks === undefined ? addresses : await this.#find(slot, socks.host);
+		const upstream = await connectVia({}, { hops, addresses, port, socks }, gone);
+		upstream.allowHalfOpen = false;
+		upstream.setKeepAlive(true, KEEP_ALIVE_MS);
+		const end = () => upstream.destroy();
+		gone.addEventListener("abort", end, { once: true });
+		upstream.once("close", () => gone.removeEventListener("abort", end));
+		if (gone.aborted || this.#policies.get(slot) !== policy) {
+			upstream.destroy();
+			throw new Error("no longer allowed");
+		}
+		return port === TLS_PORT ? secured(upstream, name, this.#trust.ca) : upstream;
 	}
 
 	#holds(slot: string, grant: Grant, via: string | undefined): boolean {
 		const policy = this.#policies.get(slot);
 		if (policy === undefined || keyOf(policy.socks) !== via) return false;
-		if ("name" in grant) return matchesDomain(grant.name, policy.domains);
-		return policy.allow.check(grant.address) || (policy.internet && !policy.deny.check(grant.address));
+		if ("rule" in grant) return policy === grant.policy;
+		if ("name" in grant) return matchesDomain(grant.name, policy.domains) && ruleFor(grant.name, policy.rules) === undefined;
+		return reaches(policy, grant.address);
 	}
+}
+
+function reaches({ allow, deny, internet }: Policy, address: string): boolean {
+	return allow.check(address) || (internet && !deny.check(address));
 }
 
 /** Where a connection goes: to the first of its addresses through the proxy, or to one of them directly. */
@@ -147,7 +234,11 @@ interface Way {
 }
 
 /** Connects to the first hop that answers. @throws when none does, or the client is gone */
-async function connectVia(connection: Connection, { hops, addresses, port, socks }: Way, gone: AbortSignal): Promise<Socket> {
+async function connectVia(
+	connection: Pick<Connection, "upstream">,
+	{ hops, addresses, port, socks }: Way,
+	gone: AbortSignal,
+): Promise<Socket> {
 	let failure: unknown;
 	for (const host of hops.slice(0, MAX_ADDRESSES_TRIED)) {
 		gone.throwIfAborted();
@@ -178,39 +269,20 @@ async function listen(address: string, onClient: (client: Socket) => void): Prom
 	return bound.port;
 }
 
-function readPolicy({ internet, allowCidrs, denyCidrs, allowDomains, egressProxy }: EgressPolicy): Policy {
+function readPolicy({ internet, allowCidrs, denyCidrs, allowDomains, egressProxy, headerRules }: EgressPolicy): Policy {
 	return {
 		allow: blockListOf(allowCidrs),
 		deny: blockListOf(denyCidrs),
 		internet,
 		domains: allowDomains ?? [],
 		socks: egressProxy,
+		rules: headerRules ?? [],
 	};
 }
 
 /** Connections through one proxy do not outlive the change to another. */
 function keyOf(socks: SocksProxy | undefined): string | undefined {
 	return socks && JSON.stringify([socks.host, socks.port, socks.username, socks.password]);
-}
-
-/** Reads until the name is known, and puts what was read back. @throws when there is none */
-async function readName(client: Socket, sniff: (bytes: Buffer) => Sniffed, signal: AbortSignal): Promise<string> {
-	let bytes = Buffer.alloc(0);
-	while (bytes.length < MAX_SNIFFED_BYTES) {
-		const chunk: unknown = client.read();
-		if (!Buffer.isBuffer(chunk)) {
-			if (client.readableEnded || client.destroyed) break;
-			await once(client, "readable", { signal });
-			continue;
-		}
-		bytes = Buffer.concat([bytes, chunk]);
-		const sniffed = sniff(bytes);
-		if (sniffed === "none") break;
-		if (sniffed === "more") continue;
-		client.unshift(bytes);
-		return sniffed.name;
-	}
-	throw new Error("the connection names no host");
 }
 
 function relay(client: Socket, upstream: Socket): void {

@@ -1,0 +1,131 @@
+import { once } from "node:events";
+import { createServer as createHttp, type IncomingMessage, request, type Server } from "node:http";
+import { type AddressInfo, connect, createServer, type Socket } from "node:net";
+import { text } from "node:stream/consumers";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { WebSocket, WebSocketServer } from "ws";
+import { Injector } from "./injector.ts";
+
+const SECRETS = { Authorization: "Bearer s3cret", "X-Key": "k" };
+let site: Server;
+let door: ReturnType<typeof createServer>;
+let connections: number;
+
+const portOf = (server: { address(): unknown }) => (server.address() as AddressInfo).port;
+
+beforeEach(async () => {
+	connections = 0;
+	site = createHttp(async (req, res) => {
+		if (req.url === "/cut") return void res.write("some", () => res.destroy());
+		const body = await text(req);
+		res.writeHead(201, ["Set-Cookie", "a=1", "Set-Cookie", "b=2"]);
+		res.end(JSON.stringify({ url: req.url, headers: req.headers, raw: req.rawHeaders, body }));
+	}).listen(0, "127.0.0.1");
+	await once(site, "listening");
+	const injector = new Injector();
+	door = createServer({ allowHalfOpen: true }, (socket) => {
+		socket.on("error", () => {});
+		const connectToSite = async (): Promise<Socket> => {
+			connections++;
+			const upstream = connect(portOf(site), "127.0.0.1");
+			await once(upstream, "connect");
+			return upstream;
+		};
+		injector.take(socket, { name: "api.test", headers: SECRETS, connect: connectToSite });
+	}).listen(0, "127.0.0.1");
+	await once(door, "listening");
+});
+
+afterEach(() => {
+	site.closeAllConnections();
+	site.close();
+	door.close();
+});
+
+interface Told {
+	readonly url: string;
+	readonly headers: Record<string, string>;
+	readonly raw: readonly string[];
+	readonly body: string;
+}
+
+async function ask(options: { path?: string; method?: string; headers?: Record<string, string> }, body?: string) {
+	const call = request({
+		port: portOf(door),
+		host: "127.0.0.1",
+		agent: false,
+		...options,
+		headers: { host: "api.test", ...options.headers },
+	});
+	call.end(body);
+	const [response]: IncomingMessage[] = await once(call, "response");
+	if (response === undefined) throw new Error("no answer");
+	return { response, told: JSON.parse(await text(response)) as Told };
+}
+
+test("adds fields once, in place of what the guest sent, and passes everything else on", async () => {
+	const sent = { authorization: "guest", "x-own": "1", connection: "close, X-Key" };
+	const { response, told } = await ask({ path: "/a?b", method: "POST", headers: sent }, "body");
+	expect(told).toMatchObject({
+		url: "/a?b",
+		body: "body",
+		headers: { authorization: "Bearer s3cret", "x-key": "k", "x-own": "1" },
+	});
+	expect(told.raw.filter((name) => /^(authorization|host|x-key)$/i.test(name))).toHaveLength(3);
+	expect([response.statusCode, response.headers["set-cookie"]]).toEqual([201, ["a=1", "b=2"]]);
+});
+
+test("a request for another host, or for two, is not carried", async () => {
+	const raw = async (...lines: string[]) => {
+		const socket = connect(portOf(door), "127.0.0.1");
+		socket.write(`${lines.join("\r\n")}\r\n\r\n`);
+		return (await text(socket)).slice(0, 12);
+	};
+	expect(await raw("GET / HTTP/1.1", "Host: api.test:80", "Connection: close")).toBe("HTTP/1.1 201");
+	expect(await raw("GET http://api.test/x HTTP/1.1", "Host: api.test", "Connection: close")).toBe("HTTP/1.1 201");
+	const before = connections;
+	expect(await raw("GET / HTTP/1.1", "Host: other.test")).toBe("HTTP/1.1 421");
+	expect(await raw("GET http://other.test/ HTTP/1.1", "Host: api.test")).toBe("HTTP/1.1 421");
+	expect(await raw("CONNECT api.test:80 HTTP/1.1", "Host: api.test")).not.toContain("HTTP/1.1 2");
+	expect(await raw("GET / HTTP/1.1", "Host: api.test", "Host: other.test")).toMatch(/HTTP\/1.1 4/);
+	expect(connections).toBe(before);
+});
+
+test("requests of one connection share one to the host, also when that was closed meanwhile", async () => {
+	const socket = connect(portOf(door), "127.0.0.1");
+	const get = async () => {
+		socket.write("GET / HTTP/1.1\r\nHost: api.test\r\n\r\n");
+		let received = "";
+		while (!received.includes("s3cret")) received += (await once(socket, "data"))[0];
+	};
+	await get();
+	await get();
+	expect(connections).toBe(1);
+	site.closeAllConnections();
+	await get();
+	expect(connections).toBe(2);
+	socket.destroy();
+});
+
+test("an answer that breaks off at the host breaks off at the guest", async () => {
+	const call = request({
+		port: portOf(door),
+		host: "127.0.0.1",
+		path: "/cut",
+		headers: { host: "api.test" },
+		agent: false,
+	}).end();
+	const [response]: IncomingMessage[] = await once(call, "response");
+	if (response === undefined) throw new Error("no answer");
+	await expect(text(response)).rejects.toThrow();
+});
+
+test("a WebSocket's opening request gets the fields, and its bytes go both ways", async () => {
+	const sockets = new WebSocketServer({ server: site });
+	sockets.on("connection", (socket, req) => socket.on("message", (data) => socket.send(`${data} ${req.headers.authorization}`)));
+	const socket = new WebSocket(`ws://127.0.0.1:${portOf(door)}/chat`, { headers: { host: "api.test" } });
+	await once(socket, "open");
+	socket.send("hello");
+	expect(String((await once(socket, "message"))[0])).toBe("hello Bearer s3cret");
+	socket.terminate();
+});

@@ -1,0 +1,200 @@
+/**
+ * Carries HTTP/1.1 requests to one host with header fields added. Guarantees: a request that names another host than
+ * its connection does is not carried, so no field reaches a host that it is not for; what the guest sends in a field of
+ * the same name is replaced; nothing is buffered.
+ */
+import { Agent, type ClientRequest, createServer, type IncomingMessage, request, ServerResponse } from "node:http";
+import type { Socket } from "node:net";
+import type { Duplex } from "node:stream";
+import { normalizeHostName } from "./domains.ts";
+import { passedOn, withHeaders } from "./header-rules.ts";
+
+export interface Lane {
+	/** Of the host, in lower case. */
+	readonly name: string;
+	readonly headers: Readonly<Record<string, string>>;
+	/** Connects to the host, with TLS where that is spoken. */
+	connect(): Promise<Socket>;
+}
+
+const MAX_HEADER_BYTES = 64 * 1024;
+/** Silence in both directions, as long as towards sandboxes. */
+const IDLE_TIMEOUT_MS = 610_000;
+/** Silence on an idle connection of a guest. */
+const KEEP_ALIVE_MS = 60_000;
+/** Shorter than the idle limit of common servers. */
+const POOLED_IDLE_MS = 3_000;
+
+/** Connections to the host of one lane, kept for the next request. */
+class LaneAgent extends Agent {
+	readonly #lane: Lane;
+
+	constructor(lane: Lane) {
+		super({ keepAlive: true });
+		this.#lane = lane;
+	}
+
+	override createConnection(_options: object, onCreate?: (error: Error | null, stream: Duplex) => void): undefined {
+		this.#lane.connect().then(
+			(socket) => onCreate?.(null, socket),
+			(error: Error) => (onCreate as ((error: Error) => void) | undefined)?.(error),
+		);
+	}
+
+	override keepSocketAlive(stream: Duplex): boolean {
+		(stream as Socket).setTimeout(POOLED_IDLE_MS);
+		return true;
+	}
+
+	override reuseSocket(stream: Duplex, outgoing: ClientRequest): void {
+		(stream as Socket).setTimeout(0);
+		super.reuseSocket(stream, outgoing);
+	}
+}
+
+interface Taken {
+	readonly lane: Lane;
+	readonly agent: LaneAgent;
+}
+
+export class Injector {
+	readonly #lanes = new WeakMap<object, Taken>();
+	readonly #server = createServer({
+		maxHeaderSize: MAX_HEADER_BYTES,
+		keepAliveTimeout: KEEP_ALIVE_MS,
+		requestTimeout: 0,
+		// Inside HTTP/2 nobody would see its requests.
+		shouldUpgradeCallback: ({ headers }) => headers.upgrade?.toLowerCase() !== "h2c",
+	});
+
+	constructor() {
+		// The only limit that Node keeps for a server that does not listen itself.
+		this.#server.setTimeout(IDLE_TIMEOUT_MS);
+		this.#server.on("request", (req, res) => this.#carry(req, res));
+		this.#server.on("checkContinue", (req: IncomingMessage, res: ServerResponse) => {
+			res.writeContinue();
+			this.#carry(req, res);
+		});
+		this.#server.on("upgrade", (req, socket, head) => this.#upgrade(req, socket, head));
+	}
+
+	/** Takes over a guest's connection, whose requests are to go this lane. It ends with the connection. */
+	take(socket: Socket, lane: Lane): void {
+		const agent = new LaneAgent(lane);
+		this.#lanes.set(socket, { lane, agent });
+		socket.once("close", () => agent.destroy());
+		this.#server.emit("connection", socket);
+	}
+
+	#carry(req: IncomingMessage, res: ServerResponse): void {
+		const taken = this.#lanes.get(req.socket);
+		const path = taken && pathOf(req, taken.lane.name);
+		res.on("error", () => {});
+		req.on("error", () => {});
+		if (taken === undefined || path === undefined) refuse(req, res, 421, "This connection is for another host");
+		else this.#send(req, res, taken, path);
+	}
+
+	#send(req: IncomingMessage, res: ServerResponse, { lane, agent }: Taken, path: string): void {
+		const headers = withHeaders(req.rawHeaders, lane.headers);
+		const body = hasBody(req);
+		if (body && (req.headers["content-length"] === undefined || req.headers["transfer-encoding"] !== undefined))
+			headers.push("Transfer-Encoding", "chunked");
+		const outgoing = request({ agent, method: req.method, path, headers });
+		res.once("close", () => outgoing.destroy());
+		outgoing.on("response", (response) => relayResponse(response, res));
+		outgoing.on("error", (error) => {
+			if (res.headersSent) res.destroy();
+			// It was closed just as it was used again; nothing has come of it.
+			else if (outgoing.reusedSocket && !body && !res.destroyed) this.#send(req, res, { lane, agent }, path);
+			else refuse(req, res, 502, `${lane.name} could not be reached: ${reasonOf(error)}`);
+		});
+		if (body) req.pipe(outgoing);
+		else outgoing.end();
+	}
+
+	/** A WebSocket, or any other protocol: its opening request gets the fields too. */
+	#upgrade(req: IncomingMessage, socket: Duplex, head: Buffer): void {
+		const taken = this.#lanes.get(req.socket);
+		const path = taken && pathOf(req, taken.lane.name);
+		socket.on("error", () => socket.destroy());
+		if (taken === undefined || path === undefined) {
+			socket.destroy();
+			return;
+		}
+		const { lane, agent } = taken;
+		const headers = [...withHeaders(req.rawHeaders, lane.headers), "Connection", "Upgrade", "Upgrade", req.headers.upgrade ?? ""];
+		const outgoing = request({ agent, method: req.method, path, headers });
+		socket.once("close", () => outgoing.destroy());
+		outgoing.on("error", () => socket.destroy());
+		outgoing.on("upgrade", (response, remote, first) => {
+			remote.on("error", () => remote.destroy());
+			remote.once("close", () => socket.destroy());
+			socket.once("close", () => remote.destroy());
+			socket.write(upgradeHead(response), "latin1");
+			socket.write(first);
+			remote.write(head);
+			socket.pipe(remote).pipe(socket);
+		});
+		outgoing.on("response", (response) => {
+			const res = new ServerResponse(req);
+			res.shouldKeepAlive = false;
+			res.assignSocket(socket as Socket);
+			res.once("finish", () => socket.end());
+			relayResponse(response, res);
+		});
+		outgoing.end();
+	}
+}
+
+/** Path and query of a request; undefined when it is for another host. */
+function pathOf({ url = "", headers, rawHeaders }: IncomingMessage, name: string): string | undefined {
+	const hosts = rawHeaders.filter((field, index) => index % 2 === 0 && field.toLowerCase() === "host");
+	if (hosts.length !== 1 || hostIn(headers.host) !== name) return undefined;
+	if (url.startsWith("/") || url === "*") return url;
+	const [, authority, path = ""] = /^https?:\/\/([^/?#]+)(.*)$/i.exec(url) ?? [];
+	if (hostIn(authority) !== name) return undefined;
+	return path.startsWith("/") ? path : `/${path}`;
+}
+
+function hostIn(authority: string | undefined): string | undefined {
+	return authority === undefined ? undefined : normalizeHostName(authority.replace(/:\d{1,5}$/, ""));
+}
+
+function hasBody({ headers }: IncomingMessage): boolean {
+	return headers["transfer-encoding"] !== undefined || Number(headers["content-length"] ?? 0) > 0;
+}
+
+function relayResponse(from: IncomingMessage, to: ServerResponse): void {
+	from.on("error", () => {});
+	from.once("close", () => {
+		if (!from.complete) to.destroy();
+	});
+	try {
+		to.sendDate = false;
+		to.writeHead(from.statusCode ?? 502, from.statusMessage ?? "", passedOn(from.rawHeaders));
+		to.flushHeaders();
+		from.pipe(to);
+	} catch {
+		to.destroy();
+	}
+}
+
+function upgradeHead(response: IncomingMessage): string {
+	const lines = [`HTTP/1.1 ${response.statusCode ?? 101} ${response.statusMessage ?? ""}`];
+	const flat = passedOn(response.rawHeaders);
+	for (let index = 0; index + 1 < flat.length; index += 2) lines.push(`${flat[index]}: ${flat[index + 1]}`);
+	lines.push("Connection: Upgrade", `Upgrade: ${response.headers.upgrade ?? ""}`, "", "");
+	return lines.join("\r\n");
+}
+
+function refuse(req: IncomingMessage, res: ServerResponse, status: number, text: string): void {
+	if (res.destroyed) return;
+	res.writeHead(status, { "content-type": "text/plain; charset=utf-8", connection: "close" }).end(`${text}\n`);
+	req.resume();
+}
+
+/** By its code: texts of errors may quote what was sent. */
+function reasonOf(error: Error): string {
+	return "code" in error ? String(error.code) : "no connection";
+}
