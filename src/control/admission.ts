@@ -2,9 +2,8 @@
  * Decides about each request to a sandbox. For a running one it is a look into memory; a paused one that may be woken by
  * traffic is resumed once for all requests that wait for it.
  */
-import { createHash, timingSafeEqual } from "node:crypto";
 import type { SandboxRecord } from "../fleet/index.ts";
-import { AGENT_PORT, OffshootError, sandboxNotFound } from "../protocol/index.ts";
+import { AGENT_PORT, isSameSecret, OffshootError, sandboxNotFound } from "../protocol/index.ts";
 import type { Core } from "./core.ts";
 import { decide } from "./decide.ts";
 import { beginResume } from "./pause.ts";
@@ -44,12 +43,7 @@ function mayWake(record: SandboxRecord, request: AdmissionRequest): boolean {
 
 function matches(given: string | undefined, wanted: string | undefined): boolean {
 	if (wanted === undefined) return true;
-	return given !== undefined && timingSafeEqual(digest(given), digest(wanted));
-}
-
-/** Digests have one length, which the comparison in constant time needs. */
-function digest(token: string): Buffer {
-	return createHash("sha256").update(token).digest();
+	return given !== undefined && isSameSecret(given, wanted);
 }
 
 function living(core: Core, sandboxId: string): SandboxRecord {

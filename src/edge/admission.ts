@@ -1,7 +1,6 @@
 /** Turns control's decision about a request into a guest to talk to, or into the answer for the client. */
-import { timingSafeEqual } from "node:crypto";
 import type { Admission, Control } from "../control/index.ts";
-import { AGENT_PORT, CONTROL_PORT, OffshootError } from "../protocol/index.ts";
+import { AGENT_PORT, CONTROL_PORT, isSameSecret, OffshootError } from "../protocol/index.ts";
 import * as answers from "./answers.ts";
 import type { ClientRequest } from "./client.ts";
 import { isControlOnlyPath } from "./control-paths.ts";
@@ -120,12 +119,7 @@ function refusalOf(admission: Admission, target: SandboxTarget, trafficToken: st
 function trafficRefusal(wanted: string | undefined, sandboxId: string, given: string | undefined): answers.Answer | undefined {
 	if (wanted === undefined) return undefined;
 	if (given === undefined) return answers.trafficTokenMissing(sandboxId);
-	return sameToken(wanted, given) ? undefined : answers.trafficTokenInvalid(sandboxId);
-}
-
-function sameToken(left: string, right: string): boolean {
-	const [a, b] = [Buffer.from(left), Buffer.from(right)];
-	return a.length === b.length && timingSafeEqual(a, b);
+	return isSameSecret(given, wanted) ? undefined : answers.trafficTokenInvalid(sandboxId);
 }
 
 function single(value: string | string[] | undefined): string | undefined {

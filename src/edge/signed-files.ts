@@ -2,7 +2,8 @@
  * Signed upload and download URLs that name no sandbox. A client that reaches the proxy under one address for all
  * sandboxes builds such URLs; the signature is made with the sandbox's 256-bit token, so a match names exactly one.
  */
-import { createHash, timingSafeEqual } from "node:crypto";
+import { createHash } from "node:crypto";
+import { isSameSecret } from "../protocol/index.ts";
 import type { ClientRequest } from "./client.ts";
 
 export interface SignedFileRequest {
@@ -49,10 +50,8 @@ export function signatureFor(request: Omit<SignedFileRequest, "signature">, acce
 
 /** The sandbox whose token made the signature. Whether it has expired is for the sandbox's own agent to say. */
 export function findSigner<T extends Candidate>(request: SignedFileRequest, candidates: Iterable<T>): T | undefined {
-	const given = Buffer.from(request.signature);
 	for (const candidate of candidates) {
-		const expected = Buffer.from(signatureFor(request, candidate.accessToken));
-		if (expected.length === given.length && timingSafeEqual(expected, given)) return candidate;
+		if (isSameSecret(request.signature, signatureFor(request, candidate.accessToken))) return candidate;
 	}
 	return undefined;
 }

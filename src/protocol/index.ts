@@ -2,3 +2,4 @@ export * from "./agent.ts";
 export * from "./errors.ts";
 export * from "./ids.ts";
 export * from "./names.ts";
+export * from "./secrets.ts";

@@ -1,19 +1,14 @@
 /** Access token and signatures of file URLs. Source: E2B wire protocol. */
-import { createHash, timingSafeEqual } from "node:crypto";
+import { createHash } from "node:crypto";
+import { isSameSecret } from "../../../src/protocol/index.ts";
 import { HttpError } from "./errors.ts";
 
 const UNAUTHORIZED = "unauthorized access, please provide a valid access token or method signing if supported";
 
-function equal(a: string, b: string): boolean {
-	// Digests have one length, so the comparison tells nothing about that of the secret.
-	const digest = (text: string) => createHash("sha256").update(text).digest();
-	return timingSafeEqual(digest(a), digest(b));
-}
-
 /** @throws HttpError 401 unless the sandbox is open or the header carries its token */
 export function checkToken(expected: string | undefined, header: string | undefined): void {
 	if (expected === undefined) return;
-	if (header === undefined || !equal(header, expected)) throw new HttpError(401, UNAUTHORIZED);
+	if (header === undefined || !isSameSecret(header, expected)) throw new HttpError(401, UNAUTHORIZED);
 }
 
 export interface SignedAccess {
@@ -38,12 +33,12 @@ export function signature(token: string, operation: string, query: URLSearchPara
 export function checkSignedAccess(token: string | undefined, access: SignedAccess): void {
 	if (token === undefined) return;
 	if (access.header !== undefined) {
-		if (!equal(access.header, token)) throw new HttpError(401, "access token present in header but does not match");
+		if (!isSameSecret(access.header, token)) throw new HttpError(401, "access token present in header but does not match");
 		return;
 	}
 	const given = access.query.get("signature");
 	if (given === null) throw new HttpError(401, "missing signature query parameter");
-	if (!equal(given, signature(token, access.operation, access.query))) throw new HttpError(401, "invalid signature");
+	if (!isSameSecret(given, signature(token, access.operation, access.query))) throw new HttpError(401, "invalid signature");
 	const expiration = access.query.get("signature_expiration");
 	if (expiration !== null && !(Number(expiration) >= access.now)) {
 		throw new HttpError(401, "signature is already expired");

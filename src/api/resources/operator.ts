@@ -1,7 +1,6 @@
 /** What only the operator may do, by the admin token: nothing here looks at API keys. */
-import { createHash, timingSafeEqual } from "node:crypto";
 import { Type } from "typebox";
-import { OffshootError } from "../../protocol/index.ts";
+import { isSameSecret, OffshootError } from "../../protocol/index.ts";
 import type { ApiContext, App } from "../app.ts";
 import { answers, Nothing } from "../schemas.ts";
 import { KeyName, keyView, NewKey } from "./keys.ts";
@@ -22,7 +21,7 @@ export function operatorRoutes(app: App, context: ApiContext & { readonly versio
 function guard(app: App, adminToken: string): void {
 	app.addHook("onRequest", async (request) => {
 		const given = request.headers["x-admin-token"];
-		if (typeof given !== "string" || !sameText(given, adminToken)) {
+		if (typeof given !== "string" || !isSameSecret(given, adminToken)) {
 			throw new OffshootError("unauthenticated", "X-Admin-Token is missing or wrong: it is in admin-token in the data directory");
 		}
 	});
@@ -102,10 +101,4 @@ function teamKeyRoutes(app: App, { control: { accounts } }: ApiContext): void {
 
 function teamView(team: { readonly id: string; readonly slug: string; readonly name: string; readonly createdAt: Date }) {
 	return { teamID: team.id, slug: team.slug, name: team.name, createdAt: team.createdAt.toISOString() };
-}
-
-/** In a time that does not depend on where they differ. */
-function sameText(a: string, b: string): boolean {
-	const digest = (text: string) => createHash("sha256").update(text).digest();
-	return timingSafeEqual(digest(a), digest(b));
 }
