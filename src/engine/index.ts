@@ -16,6 +16,7 @@ export {
 	ProcessIdentitySchema,
 	startTicksOf,
 } from "./host/process-identity.ts";
+export { replaceFile, replaceFileSync } from "./host/replace-file.ts";
 export { type RunLinesOptions, runLines } from "./host/run-lines.ts";
 export * from "./network/index.ts";
 export * from "./types.ts";

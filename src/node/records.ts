@@ -1,7 +1,8 @@
-import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { type Static, Type } from "typebox";
 import { Value } from "typebox/value";
+import { replaceFile } from "../engine/index.ts";
 
 /**
  * What a node must remember of each container to go on after its process died: one small file each in the runtime
@@ -59,8 +60,7 @@ export async function openRecords(dir: string): Promise<Records> {
 		all: () => [...records.values()],
 		put: async (record) => {
 			const path = join(dir, `${record.containerId}.json`);
-			await writeFile(`${path}.new`, JSON.stringify(record), { mode: 0o600 });
-			await rename(`${path}.new`, path);
+			await replaceFile(path, JSON.stringify(record), 0o600);
 			records.set(record.containerId, record);
 		},
 		delete: async (id) => {

@@ -2,12 +2,12 @@
  * At most one process owns a data directory: a server, or a `down` that cleans up after one. The kernel decides and
  * frees the lock with its owner's death; the file beside it only tells who that is.
  */
-import { renameSync, rmSync, writeFileSync } from "node:fs";
+import { rmSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Static, Type } from "typebox";
-import { FileLock, identifyProcess, isAlive, ProcessIdentitySchema } from "../../engine/index.ts";
+import { FileLock, identifyProcess, isAlive, ProcessIdentitySchema, replaceFileSync } from "../../engine/index.ts";
 import { OffshootError } from "../../protocol/index.ts";
 import { readJsonFile } from "./json-file.ts";
 
@@ -68,9 +68,7 @@ function claim(dataDir: string, lock: FileLock, first: Activity): InstanceLock {
 	const owner = join(dataDir, OWNER);
 	// Synchronous, so that what is told first is not overtaken by what is told next.
 	const tell = (activity: Activity | undefined) => {
-		const staging = `${owner}.${process.pid}.tmp`;
-		writeFileSync(staging, JSON.stringify({ ...identifyProcess(process.pid), activity }), { mode: 0o644 });
-		renameSync(staging, owner);
+		replaceFileSync(owner, JSON.stringify({ ...identifyProcess(process.pid), activity }), 0o644);
 	};
 	tell(first);
 	return {

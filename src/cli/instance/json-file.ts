@@ -1,6 +1,7 @@
-import { readFile, rename, writeFile } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import type { Static, TSchema } from "typebox";
 import { Value } from "typebox/value";
+import { replaceFile } from "../../engine/index.ts";
 
 /** Undefined when there is no such file or it does not hold what the schema says (a crash may have cut it off). */
 export async function readJsonFile<T extends TSchema>(path: string, schema: T): Promise<Static<T> | undefined> {
@@ -12,9 +13,6 @@ export async function readJsonFile<T extends TSchema>(path: string, schema: T): 
 	}
 }
 
-/** Readers see the old content or the new one, never a part. */
 export async function writeJsonFile(path: string, content: unknown, mode: number): Promise<void> {
-	const staging = `${path}.${process.pid}.tmp`;
-	await writeFile(staging, `${JSON.stringify(content, null, "\t")}\n`, { mode });
-	await rename(staging, path);
+	await replaceFile(path, `${JSON.stringify(content, null, "\t")}\n`, mode);
 }

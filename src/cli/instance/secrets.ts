@@ -1,7 +1,8 @@
 /** What a data directory gets once and keeps for life: the instance's id, its first API key and the operator's token. */
 import { randomBytes } from "node:crypto";
-import { readFile, rename, writeFile } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { replaceFile } from "../../engine/index.ts";
 import { newApiKey, OffshootError } from "../../protocol/index.ts";
 
 const INSTANCE_ID = /^[0-9a-f]{6}$/;
@@ -52,9 +53,7 @@ async function read(path: string, form: RegExp): Promise<string | undefined> {
 }
 
 async function create(path: string, content: string, mode: number): Promise<string> {
-	const staging = `${path}.${process.pid}.tmp`;
-	// flush: a start that is acknowledged and then loses power must come back with the same id and key.
-	await writeFile(staging, `${content}\n`, { mode, flush: true });
-	await rename(staging, path);
+	// A start that is acknowledged and then loses power must come back with the same id and key.
+	await replaceFile(path, `${content}\n`, mode);
 	return content;
 }

@@ -1,6 +1,7 @@
 /** The certificate that `offshoot cert` makes, and where it is: `tls/` in the data directory. */
-import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
+import { mkdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { replaceFile } from "../../engine/index.ts";
 import { OffshootError } from "../../protocol/index.ts";
 import { type CertifiedKey, issueCertificate, makeAuthority, vouchesFor } from "./authority.ts";
 
@@ -34,8 +35,8 @@ export async function renewCertificate(dataDir: string, domain: string): Promise
 	});
 	const authority = (await existingAuthority(files, domain)) ?? (await newAuthority(files, domain));
 	const { cert, key } = await issueCertificate(authority, domain);
-	await replace(files.key, key, 0o600);
-	await replace(files.cert, cert, 0o644);
+	await replaceFile(files.key, key, 0o600);
+	await replaceFile(files.cert, cert, 0o644);
 	return files;
 }
 
@@ -50,13 +51,7 @@ async function existingAuthority(files: TlsFiles, domain: string): Promise<Certi
 
 async function newAuthority(files: TlsFiles, domain: string): Promise<CertifiedKey> {
 	const authority = await makeAuthority(domain);
-	await replace(files.authorityKey, authority.key, 0o600);
-	await replace(files.authority, authority.cert, 0o644);
+	await replaceFile(files.authorityKey, authority.key, 0o600);
+	await replaceFile(files.authority, authority.cert, 0o644);
 	return authority;
-}
-
-async function replace(path: string, content: string, mode: number): Promise<void> {
-	const staging = `${path}.${process.pid}.tmp`;
-	await writeFile(staging, content, { mode });
-	await rename(staging, path);
 }
