@@ -16,6 +16,7 @@ const portOf = (server: { address(): unknown }) => (server.address() as AddressI
 beforeEach(async () => {
 	connections = 0;
 	site = createHttp(async (req, res) => {
+		if (req.url === "/silent") return;
 		if (req.url === "/cut") return void res.write("some", () => res.destroy());
 		const body = await text(req);
 		res.writeHead(201, ["Set-Cookie", "a=1", "Set-Cookie", "b=2"]);
@@ -89,6 +90,26 @@ test("a request for another host, or for two, is not carried", async () => {
 	expect(await raw("CONNECT api.test:80 HTTP/1.1", "Host: api.test")).not.toContain("HTTP/1.1 2");
 	expect(await raw("GET / HTTP/1.1", "Host: api.test", "Host: other.test")).toMatch(/HTTP\/1.1 4/);
 	expect(connections).toBe(before);
+});
+
+test("what Node cannot send on ends its connection alone, and nobody sends without end ahead of the answers", async () => {
+	const send = async (bytes: string) => {
+		const socket = connect(portOf(door), "127.0.0.1");
+		socket.on("error", () => {});
+		socket.write(bytes, "latin1");
+		return text(socket).catch(() => "");
+	};
+	const head = "Host: api.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
+	expect(await send("GET /\u00e9\u0080 HTTP/1.1\r\nHost: api.test\r\nConnection: close\r\n\r\n")).toMatch(/^(HTTP\/1.1 400|$)/);
+	expect(await send(`GET /\u00e9\u0080 HTTP/1.1\r\n${head}`)).toMatch(/^(HTTP\/1.1 400|$)/);
+	await send("GET /silent HTTP/1.1\r\nHost: api.test\r\n\r\n".repeat(2_000));
+	expect(connections).toBeLessThanOrEqual(1);
+	const pipelined = await send(
+		`${"GET / HTTP/1.1\r\nHost: api.test\r\n\r\n".repeat(9)}GET / HTTP/1.1\r\nHost: api.test\r\nConnection: close\r\n\r\n`,
+	);
+	expect(pipelined.match(/HTTP\/1.1 201/g)).toHaveLength(10);
+	expect(connections).toBeLessThanOrEqual(2);
+	expect((await ask({})).response.statusCode).toBe(201);
 });
 
 test("requests of one connection share one to the host, also when that was closed meanwhile", async () => {

@@ -17,6 +17,8 @@ export interface Lane {
 	connect(): Promise<Socket>;
 }
 
+/** Requests of one connection that may wait for their answers; clients that pipeline at all send a few. */
+const MAX_WAITING = 32;
 const MAX_HEADER_BYTES = 64 * 1024;
 /** Silence in both directions, as long as towards sandboxes. */
 const IDLE_TIMEOUT_MS = 610_000;
@@ -55,6 +57,10 @@ class LaneAgent extends Agent {
 interface Taken {
 	readonly lane: Lane;
 	readonly agent: LaneAgent;
+	/** Requests without their whole answer. */
+	waiting: number;
+	/** Resolves when the last of them has it: one is carried at a time, so one connection to the host is enough. */
+	answered: Promise<void>;
 }
 
 export class Injector {
@@ -81,7 +87,7 @@ export class Injector {
 	/** Takes over a guest's connection, whose requests are to go this lane. It ends with the connection. */
 	take(socket: Socket, lane: Lane): void {
 		const agent = new LaneAgent(lane);
-		this.#lanes.set(socket, { lane, agent });
+		this.#lanes.set(socket, { lane, agent, waiting: 0, answered: Promise.resolve() });
 		socket.once("close", () => agent.destroy());
 		this.#server.emit("connection", socket);
 	}
@@ -91,11 +97,35 @@ export class Injector {
 		const path = taken && pathOf(req, taken.lane.name);
 		res.on("error", () => {});
 		req.on("error", () => {});
-		if (taken === undefined || path === undefined) refuse(req, res, 421, "This connection is for another host");
-		else this.#send(req, res, taken, path);
+		if (taken === undefined || path === undefined) {
+			refuse(req, res, 421, "This connection is for another host");
+			return;
+		}
+		if (++taken.waiting > MAX_WAITING) req.socket.destroy();
+		const before = taken.answered;
+		const { promise, resolve } = Promise.withResolvers<void>();
+		taken.answered = promise;
+		res.once("close", () => {
+			taken.waiting--;
+			resolve();
+		});
+		void before.then(() => {
+			if (!req.socket.destroyed) this.#trySend(req, res, taken, path);
+		});
 	}
 
-	#send(req: IncomingMessage, res: ServerResponse, { lane, agent }: Taken, path: string): void {
+	#trySend(req: IncomingMessage, res: ServerResponse, taken: Taken, path: string): void {
+		try {
+			this.#send(req, res, taken, path);
+		} catch {
+			// Node refuses to send some request targets that it accepts.
+			refuse(req, res, 400, "This request cannot be passed on");
+		}
+	}
+
+	/** @throws when Node cannot send such a request */
+	#send(req: IncomingMessage, res: ServerResponse, taken: Taken, path: string): void {
+		const { lane, agent } = taken;
 		const headers = withHeaders(req.rawHeaders, lane.headers);
 		const body = hasBody(req);
 		if (body && (req.headers["content-length"] === undefined || req.headers["transfer-encoding"] !== undefined))
@@ -106,7 +136,7 @@ export class Injector {
 		outgoing.on("error", (error) => {
 			if (res.headersSent) res.destroy();
 			// It was closed just as it was used again; nothing has come of it.
-			else if (outgoing.reusedSocket && !body && !res.destroyed) this.#send(req, res, { lane, agent }, path);
+			else if (outgoing.reusedSocket && !body && !res.destroyed) this.#trySend(req, res, taken, path);
 			else refuse(req, res, 502, `${lane.name} could not be reached: ${reasonOf(error)}`);
 		});
 		if (body) req.pipe(outgoing);
@@ -118,11 +148,19 @@ export class Injector {
 		const taken = this.#lanes.get(req.socket);
 		const path = taken && pathOf(req, taken.lane.name);
 		socket.on("error", () => socket.destroy());
-		if (taken === undefined || path === undefined) {
+		if (taken === undefined || path === undefined || taken.waiting > 0) {
 			socket.destroy();
 			return;
 		}
-		const { lane, agent } = taken;
+		try {
+			this.#sendUpgrade(req, socket, head, taken, path);
+		} catch {
+			socket.destroy();
+		}
+	}
+
+	/** @throws when Node cannot send such a request */
+	#sendUpgrade(req: IncomingMessage, socket: Duplex, head: Buffer, { lane, agent }: Taken, path: string): void {
 		const headers = [...withHeaders(req.rawHeaders, lane.headers), "Connection", "Upgrade", "Upgrade", req.headers.upgrade ?? ""];
 		const outgoing = request({ agent, method: req.method, path, headers });
 		socket.once("close", () => outgoing.destroy());
