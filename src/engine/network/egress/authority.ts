@@ -4,8 +4,9 @@
  * which handles what strangers send, is given certificates for single names.
  */
 import { randomBytes, webcrypto, X509Certificate } from "node:crypto";
-import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
+import { mkdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { replaceFile } from "../../host/replace-file.ts";
 
 /** PEM */
 export interface CertifiedKey {
@@ -80,8 +81,8 @@ async function make(directory: string): Promise<CertifiedKey> {
 	});
 	const made = { cert: `${certificate.toString("pem")}\n`, key: await exportKey(keys.privateKey) };
 	await mkdir(directory, { recursive: true, mode: 0o700 });
-	await write(join(directory, "ca.key"), made.key, 0o600);
-	await write(join(directory, "ca.pem"), made.cert, 0o644);
+	await replaceFile(join(directory, "ca.key"), made.key, 0o600);
+	await replaceFile(join(directory, "ca.pem"), made.cert, 0o644);
 	return made;
 }
 
@@ -128,10 +129,4 @@ async function importKey(pem: string): Promise<webcrypto.CryptoKey> {
 	const [key] = PemConverter.decode(pem);
 	if (key === undefined) throw new Error("the egress authority's key file holds no key");
 	return webcrypto.subtle.importKey("pkcs8", key, ALGORITHM, false, ["sign"]);
-}
-
-async function write(path: string, content: string, mode: number): Promise<void> {
-	const staging = `${path}.${process.pid}.tmp`;
-	await writeFile(staging, content, { mode });
-	await rename(staging, path);
 }
