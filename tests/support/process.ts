@@ -1,5 +1,5 @@
 /** What a process on this machine holds, for comparisons of before and after. */
-import { readdir, readFile, writeFile } from "node:fs/promises";
+import { readdir, readFile, readlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 
 /** Bytes resident now. */
@@ -19,6 +19,17 @@ export async function forgetPeak(pid: number): Promise<void> {
 
 export async function descriptors(pid: number): Promise<number> {
 	return (await readdir(`/proc/${pid}/fd`)).length;
+}
+
+/** Those that are no connection of a client to `port`: clients keep theirs open for later. */
+export async function descriptorsBesideClients(pid: number, port: number): Promise<number> {
+	const tables = await Promise.all(["tcp", "tcp6"].map((name) => readFile(`/proc/net/${name}`, "utf8")));
+	const local = `:${port.toString(16).toUpperCase().padStart(4, "0")}`;
+	const rows = tables.flatMap((table) => table.split("\n")).map((row) => row.trim().split(/\s+/));
+	const clients = new Set(rows.filter(([, address]) => address?.endsWith(local)).map((row) => `socket:[${row[9]}]`));
+	const names = await readdir(`/proc/${pid}/fd`);
+	const targets = await Promise.all(names.map((name) => readlink(`/proc/${pid}/fd/${name}`).catch(() => undefined)));
+	return targets.filter((target) => target !== undefined && !clients.has(target)).length;
 }
 
 async function statusBytes(pid: number, field: string): Promise<number> {
