@@ -14,6 +14,10 @@ async function runProgram(...command: readonly [script: string, ...args: string[
 	const { stdout } = await execute(PYTHON, [join(import.meta.dirname, "python", script), ...args], {
 		env: { ...process.env, ...inject("server").env, PYTHONDONTWRITEBYTECODE: "1" },
 		timeout: 170_000,
+	}).catch((error: { readonly signal?: string; readonly stdout: string }) => {
+		// The client's native transport now and then aborts while Python is torn down, after all is done and said.
+		if (error.signal === "SIGABRT") return error;
+		throw error;
 	});
 	expect(stdout.trim().split("\n").at(-1)).toBe("OK");
 }
@@ -22,7 +26,8 @@ test.each(["sync_client.py", "async_client.py", "filesystem_only.py"])("%s does 
 	await runProgram(script);
 });
 
-describe.each(["sync", "async"])("the %s form of the Python client", (form) => {
+// Each program has a sandbox of its own and mostly waits.
+describe.each(["sync", "async"])("the %s form of the Python client", { concurrent: true }, (form) => {
 	test("runs commands and terminals", () => runProgram("commands.py", form));
 	test("writes, reads, lists and watches files", () => runProgram("files.py", form));
 	test("has its git helpers", () => runProgram("git.py", form));
