@@ -312,7 +312,7 @@ function fakeCatalog(): Control["catalog"] {
 		tags: async () => [{ tag: "v1", buildId: "build-1", createdAt }],
 		addTags: async (_team, _target, tags) => ({ buildId: "build-1", tags }),
 		removeTags: async () => {},
-		setPublic: async () => ["acme/x"],
+		setVisibility: async () => ["acme/x"],
 	};
 }
 

@@ -85,17 +85,17 @@ it("shows a template to other teams only when its owner says so, and lets nobody
 	const theirs = () =>
 		world.control.createSandbox(other, { ...world.request, templateRef: "local/snap" }, AbortSignal.timeout(5_000));
 	await expect(theirs()).rejects.toMatchObject(forbidden);
-	expect(await catalog.setPublic(world.team, "snap", true)).toEqual(["local/snap"]);
+	expect(await catalog.setVisibility(world.team, "snap", "public")).toEqual(["local/snap"]);
 	await theirs();
 	for (const refused of [
 		catalog.get(other, "local/snap", page),
 		catalog.tags(other, "local/snap"),
 		catalog.addTags(other, "local/snap", ["x"]),
 		catalog.removeTags(other, "local/snap", ["x"]),
-		catalog.setPublic(other, "local/snap", false),
+		catalog.setVisibility(other, "local/snap", "private"),
 	]) {
 		await expect(refused).rejects.toMatchObject(notFound);
 	}
-	await expect(catalog.setPublic(world.team, "base", false)).rejects.toMatchObject(forbidden);
+	await expect(catalog.setVisibility(world.team, "base", "private")).rejects.toMatchObject(forbidden);
 	await expect(catalog.addTags(world.team, "base", ["x"])).rejects.toMatchObject(forbidden);
 });

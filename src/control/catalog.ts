@@ -1,5 +1,5 @@
 /** Templates as their users see them: listing, builds, tags, visibility. Building them is elsewhere. */
-import type { BuildRecord, TagRecord, TemplateRecord, TemplateSummary } from "../fleet/index.ts";
+import type { BuildRecord, TagRecord, TemplateRecord, TemplateSummary, Visibility } from "../fleet/index.ts";
 import { DEFAULT_TAG, OffshootError, parseTag, parseTemplateRef, type TemplateRef } from "../protocol/index.ts";
 import { type Core, now } from "./core.ts";
 import { readPosition, writePosition } from "./cursor.ts";
@@ -37,7 +37,7 @@ export interface Catalog {
 	/** @throws OffshootError invalid_request, not_found, forbidden */
 	removeTags(team: Team, templateRef: string, tags: readonly string[]): Promise<void>;
 	/** @returns its names. @throws OffshootError not_found, forbidden for the platform's own */
-	setPublic(team: Team, templateRef: string, visible: boolean): Promise<readonly string[]>;
+	setVisibility(team: Team, templateRef: string, visibility: Visibility): Promise<readonly string[]>;
 }
 
 /** The platform has a handful. */
@@ -64,10 +64,10 @@ export function catalogOf(core: Core): Catalog {
 		tags: async (team, templateRef) => catalog.tags((await visible(core, team, parseTemplateRef(templateRef, "templateID"))).id),
 		addTags: (team, target, tags) => addTags(core, team, target, tags),
 		removeTags: (team, templateRef, tags) => removeTags(core, team, templateRef, tags),
-		setPublic: async (team, templateRef, visibility) => {
+		setVisibility: async (team, templateRef, visibility) => {
 			core.assertOpen();
 			const template = await own(core, team, parseTemplateRef(templateRef, "templateID"));
-			await catalog.setPublic(template.id, visibility, now(core));
+			await catalog.setVisibility(template.id, visibility, now(core));
 			return (await view(core, template.id)).names;
 		},
 	};

@@ -25,7 +25,7 @@ export async function createSandbox(
 ): Promise<SandboxRecord> {
 	core.assertOpen();
 	assertTimeout(core.limits, request.timeout);
-	assertNetwork(request.network ?? {}, request.secure, request.allowInternetAccess);
+	assertNetwork(request.network ?? {}, request);
 	const ref = parseTemplateRef(request.templateRef, "templateID");
 	const { template, build } = await resolveBuild(core.fleet, team, ref);
 	return launch(core, { ...draft(core, team, request, template, build), id: sandboxId }, build.id, signal);

@@ -28,23 +28,23 @@ describe("assertNetwork", () => {
 		[{ httpsPorts: [443, 443] }, "network.httpsPorts"],
 		[{ httpsPorts: Array.from({ length: 129 }, (_, n) => n + 1) }, "network.httpsPorts"],
 	])("refuses %o naming the field", (network, field) => {
-		expect(() => assertNetwork(network, true)).toThrow(field);
+		expect(() => assertNetwork(network, { secure: true })).toThrow(field);
 	});
 
 	it("asks for a secured sandbox when its traffic is private", () => {
-		expect(() => assertNetwork({ allowPublicTraffic: false }, false)).toThrow("network.allowPublicTraffic");
-		expect(() => assertNetwork({ allowPublicTraffic: false }, true)).not.toThrow();
+		expect(() => assertNetwork({ allowPublicTraffic: false }, { secure: false })).toThrow("network.allowPublicTraffic");
+		expect(() => assertNetwork({ allowPublicTraffic: false }, { secure: true })).not.toThrow();
 	});
 
 	it("allows domains where everything else is denied, in either way", () => {
 		const allowOut = ["example.com", "*.Example.com"];
-		expect(() => assertNetwork({ allowOut, denyOut: ["0.0.0.0/0"] }, true)).not.toThrow();
-		expect(() => assertNetwork({ allowOut }, true, false)).not.toThrow();
-		expect(() => assertNetwork({ allowOut, denyOut: ["1.0.0.0/8"] }, true)).toThrow("0.0.0.0/0");
+		expect(() => assertNetwork({ allowOut, denyOut: ["0.0.0.0/0"] }, { secure: true })).not.toThrow();
+		expect(() => assertNetwork({ allowOut }, { secure: true, allowInternetAccess: false })).not.toThrow();
+		expect(() => assertNetwork({ allowOut, denyOut: ["1.0.0.0/8"] }, { secure: true })).toThrow("0.0.0.0/0");
 	});
 
 	it("accepts a host with a placeholder for the port", () => {
-		expect(() => assertNetwork({ maskRequestHost: "localhost:$" + "{PORT}" }, true)).not.toThrow();
+		expect(() => assertNetwork({ maskRequestHost: "localhost:$" + "{PORT}" }, { secure: true })).not.toThrow();
 	});
 });
 

@@ -17,11 +17,15 @@ function invalid(message: string): OffshootError {
 	return new OffshootError("invalid_request", message);
 }
 
-/**
- * @param allowInternetAccess false counts as the denial of everything
- * @throws OffshootError invalid_request
- */
-export function assertNetwork(network: NetworkOptions, secure: boolean, allowInternetAccess?: boolean): void {
+/** What else of a sandbox decides which of its network options go together. */
+export interface NetworkSetting {
+	readonly secure: boolean;
+	/** False counts as the denial of everything. */
+	readonly allowInternetAccess?: boolean | undefined;
+}
+
+/** @throws OffshootError invalid_request */
+export function assertNetwork(network: NetworkOptions, { secure, allowInternetAccess }: NetworkSetting): void {
 	if (network.allowPublicTraffic === false && !secure) {
 		throw invalid("network.allowPublicTraffic: false needs a secured sandbox; create it with secure: true");
 	}

@@ -17,7 +17,7 @@ export function networkSetter(core: Core): SetNetwork {
 	const last = new Map<string, Promise<void>>();
 	return async (team, sandboxId, update, signal) => {
 		core.assertOpen();
-		assertNetwork(update, true, update.allowInternetAccess);
+		assertNetwork(update, { secure: true, allowInternetAccess: update.allowInternetAccess });
 		core.ledger.owned(team, sandboxId);
 		const turn = (last.get(sandboxId) ?? Promise.resolve()).then(() => setNetwork(core, team, sandboxId, update, signal));
 		const ended = turn.catch(() => {});

@@ -30,6 +30,9 @@ export interface CatalogPosition {
 	readonly id: string;
 }
 
+/** Who may start sandboxes from a template: every team, or its owner alone. */
+export type Visibility = "public" | "private";
+
 interface PageQuery {
 	readonly limit: number;
 	readonly after: CatalogPosition | undefined;
@@ -159,10 +162,10 @@ export class CatalogRepository {
 		return Number(result.numDeletedRows);
 	}
 
-	async setPublic(templateId: string, visible: boolean, at: Date): Promise<void> {
+	async setVisibility(templateId: string, visibility: Visibility, at: Date): Promise<void> {
 		await this.#db
 			.updateTable("templates")
-			.set({ public: writeFlag(visible), updated_at: writeTime(at) })
+			.set({ public: writeFlag(visibility === "public"), updated_at: writeTime(at) })
 			.where("id", "=", templateId)
 			.execute();
 	}

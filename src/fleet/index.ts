@@ -1,6 +1,6 @@
 export { createKey, createTeam, maskedKey, renameKey, revokeKey } from "./accounts.ts";
 export type { NewBuild, SnapshotRecord } from "./builds.ts";
-export type { CatalogPosition, TagRecord, TemplateSummary } from "./catalog.ts";
+export type { CatalogPosition, TagRecord, TemplateSummary, Visibility } from "./catalog.ts";
 export type { NetworkRecord, NetworkRule } from "./columns.ts";
 export { type Fleet, openFleet, type Repositories } from "./fleet.ts";
 export { LIFECYCLE_LOGGER, LOG_LEVELS, type LogEntry, type LogLevel, type LogQuery } from "./logs.ts";

@@ -123,9 +123,10 @@ function templateRoute(app: App, { control, signal }: ApiContext): void {
 					response: answers({ 200: Type.Object({ names: Type.Array(Type.String()) }) }),
 				},
 			},
-			async (request) => ({
-				names: [...(await catalog.setPublic(teamOf(request), request.params.templateID, request.body.public))],
-			}),
+			async (request) => {
+				const visibility = request.body.public ? "public" : "private";
+				return { names: [...(await catalog.setVisibility(teamOf(request), request.params.templateID, visibility))] };
+			},
 		);
 	}
 
