@@ -1,41 +1,24 @@
 import { execFileSync } from "node:child_process";
 import { once } from "node:events";
-import { chmod, mkdir, mkdtemp, readdir, readFile, readlink, rm, stat, symlink, truncate, writeFile } from "node:fs/promises";
+import { chmod, readdir, readFile, readlink, stat, symlink, truncate, writeFile } from "node:fs/promises";
 import { type IncomingHttpHeaders, request } from "node:http";
 import { connect } from "node:net";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setImmediate } from "node:timers/promises";
 import { gunzipSync, gzipSync } from "node:zlib";
-import { FileNotFoundError, type Sandbox } from "e2b";
-import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
+import { FileNotFoundError } from "e2b";
+import { beforeEach, describe, expect, test, vi } from "vitest";
 import { TestAgent } from "../../testing/agent.ts";
+import { type FileTests, fileTests } from "../../testing/files.ts";
 import { type Headers, json } from "../../testing/rpc.ts";
-import { connectSdk } from "../../testing/sdk.ts";
 import { signature } from "../auth.ts";
 
-let agent: TestAgent;
-let sandbox: Sandbox;
-let directory: string;
-/** A directory for one test. */
-let at: string;
-
-beforeAll(async () => {
-	agent = await TestAgent.start();
-	await agent.initialise();
-	sandbox = await connectSdk(agent);
-	directory = await mkdtemp(join(tmpdir(), "offshoot-files-"));
-	await chmod(directory, 0o755);
-}, 60_000);
-
-afterAll(async () => {
-	await agent[Symbol.asyncDispose]();
-	await rm(directory, { recursive: true });
-});
-
-beforeEach(async ({ task }) => {
-	at = join(directory, task.id);
-	await mkdir(at);
+const tests = fileTests();
+let agent: FileTests["agent"];
+let sandbox: FileTests["sandbox"];
+let at: FileTests["at"];
+beforeEach(() => {
+	({ agent, sandbox, at } = tests);
 });
 
 const url = (query: Record<string, string>) => `${agent.url}/files?${new URLSearchParams(query)}`;

@@ -1,35 +1,17 @@
 import { execFileSync } from "node:child_process";
-import { chmod, mkdir, mkdtemp, readdir, rm, stat, symlink, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { chmod, mkdir, readdir, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { FileNotFoundError, type FilesystemEvent, InvalidArgumentError, type Sandbox } from "e2b";
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { TestAgent } from "../../testing/agent.ts";
+import { FileNotFoundError, type FilesystemEvent, InvalidArgumentError } from "e2b";
+import { beforeEach, describe, expect, test } from "vitest";
+import { type FileTests, fileTests } from "../../testing/files.ts";
 import { json, stream, unary } from "../../testing/rpc.ts";
-import { connectSdk } from "../../testing/sdk.ts";
 
-let agent: TestAgent;
-let sandbox: Sandbox;
-let directory: string;
-/** A directory for one test. */
-let at: string;
-
-beforeAll(async () => {
-	agent = await TestAgent.start();
-	await agent.initialise();
-	sandbox = await connectSdk(agent);
-	directory = await mkdtemp(join(tmpdir(), "offshoot-filesystem-"));
-	await chmod(directory, 0o755);
-}, 60_000);
-
-afterAll(async () => {
-	await agent[Symbol.asyncDispose]();
-	await rm(directory, { recursive: true });
-});
-
-beforeEach(async ({ task }) => {
-	at = join(directory, task.id);
-	await mkdir(at, { mode: 0o755 });
+const tests = fileTests();
+let agent: FileTests["agent"];
+let sandbox: FileTests["sandbox"];
+let at: FileTests["at"];
+beforeEach(() => {
+	({ agent, sandbox, at } = tests);
 });
 
 const call = async (method: string, body: unknown) => {
@@ -41,7 +23,7 @@ describe("stat", () => {
 	test("tells all of a file, in the forms of the protocol", async () => {
 		await writeFile(join(at, "f"), "12345");
 		await chmod(join(at, "f"), 0o640);
-		const { mtime } = await stat(join(at, "f"));
+		const { mtimeMs } = await stat(join(at, "f"), { bigint: true });
 		const { body } = await call("Stat", { path: join(at, "f") });
 		expect(body.entry).toMatchObject({
 			name: "f",
@@ -53,7 +35,7 @@ describe("stat", () => {
 			owner: "root",
 			group: "root",
 		});
-		expect(new Date(body.entry.modifiedTime).getTime()).toBe(mtime.getTime());
+		expect(new Date(body.entry.modifiedTime).getTime()).toBe(Number(mtimeMs));
 	});
 
 	test("a link is told with its target and the target's type; a broken one without", async () => {
