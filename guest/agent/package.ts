@@ -9,8 +9,8 @@ import { chmod, copyFile, mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { OffshootError } from "../../src/protocol/index.ts";
 import { bundleAgent, bundleInterpreter, exists } from "./packaging/bundles.ts";
+import { buildPreload, buildSysd } from "./packaging/compile.ts";
 import { copyLibraries, findDependencies } from "./packaging/libraries.ts";
-import { buildSysd } from "./packaging/sysd.ts";
 import { treeVersion } from "./packaging/version.ts";
 import { findAddon } from "./packaging/zeromq.ts";
 
@@ -52,6 +52,7 @@ export async function packageGuest({ nodeBinary, outDir }: PackageOptions, signa
 	await copyProgram(nodeBinary, join(bin, "runtime"));
 	for (const name of LOADER_NAMES) await copyProgram(dependencies.loader, join(bin, name));
 	await copyLibraries(dependencies, lib);
+	await buildPreload(join(lib, "preload.so"), signal);
 	await writeFile(join(lib, "title.js"), TITLE);
 
 	await bundleAgent(join(outDir, "agent"));

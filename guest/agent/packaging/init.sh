@@ -4,7 +4,7 @@
 
 home=/opt/offshoot
 busybox=$home/bin/busybox
-runtime="--inhibit-cache --library-path $home/lib $home/bin/runtime"
+runtime="--inhibit-cache --library-path $home/lib --preload $home/lib/preload.so $home/bin/runtime"
 
 # Small heaps: what a daemon holds is in every snapshot. title.js: Node names its main thread after itself.
 flags="--require $home/lib/title.js --max-semi-space-size=1 --optimize-for-size --v8-pool-size=1 --expose-gc --no-warnings"
@@ -34,7 +34,7 @@ agent() {
 }
 
 interpreter() {
-	OFFSHOOT_NODE_COMMAND="[\"$home/bin/offshoot-kernel\",\"--inhibit-cache\",\"--library-path\",\"$home/lib\",\"$home/bin/runtime\",\"--title=offshoot-kernel\",\"--require\",\"$home/lib/title.js\"]" \
+	OFFSHOOT_NODE_COMMAND="[\"$home/bin/offshoot-kernel\",\"--inhibit-cache\",\"--library-path\",\"$home/lib\",\"--preload\",\"$home/lib/preload.so\",\"$home/bin/runtime\",\"--title=offshoot-kernel\",\"--require\",\"$home/lib/title.js\"]" \
 		MALLOC_ARENA_MAX=1 \
 		$home/bin/offshoot-interp $runtime --title=offshoot-interp $flags $home/interpreter/main.js
 }

@@ -12,7 +12,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type AgentInit, CONTROL_SIGNATURE_HEADER } from "../../../src/protocol/index.ts";
-import { buildSysd } from "../packaging/sysd.ts";
+import { buildSysd } from "../packaging/compile.ts";
 import { makeWorld } from "./world.ts";
 
 const MAIN = join(import.meta.dirname, "../src/main.ts");
