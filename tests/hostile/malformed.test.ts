@@ -54,8 +54,9 @@ async function sandboxesOf(apiKey: string): Promise<string[]> {
 }
 
 /** Not what this version does not serve yet, nor what the proxy says of sandboxes and ports that it cannot reach. */
-function blamesServer({ status = 0, text }: Outcome): boolean {
-	if (status === 502) return !/The sandbox (was not found|is running but port is not open)/.test(text);
+function blamesServer({ bytes }: Attempt, { status = 0, text }: Outcome): boolean {
+	const hasBody = !bytes.toString("latin1").startsWith("HEAD ");
+	if (status === 502) return hasBody && !/The sandbox (was not found|is running but port is not open)/.test(text);
 	return status >= 500 && status !== 501;
 }
 
@@ -90,7 +91,7 @@ test("malformed requests to API and proxy do no harm and find nothing of another
 		// Its id alone is told back to whoever asked for it.
 		const found = outcome.status !== undefined && outcome.status < 300 && outcome.text.includes(victim.sandbox.sandboxId);
 		const shown = outcome.text.includes(victim.apiKey) || (outcome.text.includes(victim.secret) && outcome.status === 200);
-		if (blamesServer(outcome) || found || shown) wrong.push(show(request, outcome));
+		if (blamesServer(request, outcome) || found || shown) wrong.push(show(request, outcome));
 	};
 	const many = async (count: number) => {
 		for (let sent = 0; sent < count; sent += AT_ONCE) {

@@ -74,6 +74,9 @@ export function damaged(random: Random, bytes: Buffer): Buffer {
 const PATIENCE_MS = 300;
 const ENOUGH_BYTES = 64 * 1024;
 
+/** Answers before the answer. */
+const INTERIM = /^(HTTP\/1\.1 1\d\d .*\r\n(.+\r\n)*\r\n)+/;
+
 /** Sends to a port of this machine; resolves when the connection is closed. */
 export function send({ bytes, manner, at }: Attempt, port: number): Promise<Outcome> {
 	return new Promise((resolve) => {
@@ -93,7 +96,7 @@ export function send({ bytes, manner, at }: Attempt, port: number): Promise<Outc
 		});
 		socket.on("error", () => undefined);
 		socket.on("close", () => {
-			const status = /^HTTP\/1\.[01] (\d{3})/.exec(text)?.[1];
+			const status = /^HTTP\/1\.[01] (\d{3})/.exec(text.replace(INTERIM, ""))?.[1];
 			resolve({ status: status === undefined ? undefined : Number(status), text });
 		});
 	});

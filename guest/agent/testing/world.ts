@@ -2,13 +2,16 @@
  * A small file system for an agent that is sent what may do damage: programs and libraries of this machine are in it,
  * read-only; all that can be written is its own directory.
  */
+import { realpathSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { dirname, join } from "node:path";
 
 const REPOSITORY = join(import.meta.dirname, "../../..");
 /** Where Node is, wherever that may be. */
 const NODE = dirname(dirname(process.execPath));
-const SHARED = ["/usr", "/bin", "/sbin", "/lib", "/lib64", "/etc", NODE, REPOSITORY];
+/** May be a link to those of another checkout. */
+const PACKAGES = realpathSync(join(REPOSITORY, "node_modules"));
+const SHARED = ["/usr", "/bin", "/sbin", "/lib", "/lib64", "/etc", NODE, REPOSITORY, PACKAGES];
 
 const ENTER = `
 set -e
