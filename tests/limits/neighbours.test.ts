@@ -1,6 +1,6 @@
 /** One sandbox that takes whatever it can get, beside nine that work as always. */
 import { Sandbox } from "e2b";
-import { expect, test } from "vitest";
+import { afterAll, beforeAll, expect, test } from "vitest";
 import { campaignLength } from "../support/random.ts";
 import { rest } from "../support/rest.ts";
 import { killAtEnd, newSandbox, sdk, until } from "../support/sandboxes.ts";
@@ -10,19 +10,17 @@ const NEIGHBOURS = 9;
 const COMMAND_TIMEOUT_MS = 60_000;
 
 /** Each keeps its id in memory and on disk. */
-async function newNeighbours(): Promise<readonly Sandbox[]> {
-	const all: Sandbox[] = [];
-	while (all.length < NEIGHBOURS) all.push(await newSandbox("base", { timeoutMs: 3_600_000 }));
-	await Promise.all(
-		all.map(async ({ commands, sandboxId }) => {
-			await commands.run(`echo ${sandboxId} | tee mine > /dev/shm/mine`);
-		}),
-	);
-	return all;
-}
+const neighbours: Sandbox[] = [];
+beforeAll(async () => {
+	while (neighbours.length < NEIGHBOURS) neighbours.push(await Sandbox.create("base", { ...sdk(), timeoutMs: 3_600_000 }));
+	await Promise.all(neighbours.map(({ commands, sandboxId }) => commands.run(`echo ${sandboxId} | tee mine > /dev/shm/mine`)));
+});
+afterAll(async () => {
+	await Promise.all(neighbours.map((neighbour) => neighbour.kill()));
+});
 
 /** ms of one command in each neighbour, `rounds` times, in order of length. */
-async function latencies(neighbours: readonly Sandbox[], rounds: number): Promise<number[]> {
+async function latencies(rounds: number): Promise<number[]> {
 	const found: number[] = [];
 	for (let round = 0; round < rounds; round++) {
 		for (const { commands, sandboxId } of neighbours) {
@@ -55,9 +53,8 @@ async function answers(sandbox: Sandbox): Promise<boolean> {
 }
 
 test("beside a burner of CPU, a memory hog, a disk filler, a fork bomb and all of them in one, nine sandboxes keep working", async () => {
-	const neighbours = await newNeighbours();
 	const rounds = campaignLength(2, 10);
-	const report = [figures("alone", await latencies(neighbours, rounds))];
+	const report = [figures("alone", await latencies(rounds))];
 	const again = (command: string) => `while :; do ${command}; done`;
 	for (const [what, commands] of [
 		["a CPU burner", [CPU_BURNER]],
@@ -68,7 +65,7 @@ test("beside a burner of CPU, a memory hog, a disk filler, a fork bomb and all o
 	] as const) {
 		const wild = killAtEnd(await Sandbox.create("base", sdk()));
 		const endings = commands.map((command) => ending(wild, command));
-		report.push(figures(`beside ${what}`, await latencies(neighbours, rounds)));
+		report.push(figures(`beside ${what}`, await latencies(rounds)));
 		await wild.kill();
 		await Promise.all(endings);
 	}
@@ -76,7 +73,6 @@ test("beside a burner of CPU, a memory hog, a disk filler, a fork bomb and all o
 }, 900_000);
 
 test("the hog's process is killed and its sandbox lives on, while it also burns CPU and fills its disk", async () => {
-	const neighbours = await newNeighbours();
 	const times = campaignLength(2, 20);
 	const deaths: string[] = [];
 	let survived = 0;
@@ -85,7 +81,7 @@ test("the hog's process is killed and its sandbox lives on, while it also burns 
 		const others = [CPU_BURNER, DISK_FILLER].map((command) => ending(wild, command));
 		deaths.push(await ending(wild, MEMORY_HOG));
 		if (await answers(wild)) survived += 1;
-		await latencies(neighbours, 1);
+		await latencies(1);
 		await wild.kill();
 		await Promise.all(others);
 	}
