@@ -42,10 +42,21 @@ test("a lock held by another process is refused, and free the moment that proces
 	expect(lock).toBeInstanceOf(FileLock);
 });
 
-test("waiting ends with the signal", async () => {
+test("waiting ends with the signal's reason", async () => {
 	using _held = FileLock.tryAcquire(path);
 	const controller = new AbortController();
-	await expect(FileLock.acquire(path, () => controller.abort(), controller.signal)).rejects.toThrow(/abort/i);
+	const reason = new Error("interrupted");
+	await expect(FileLock.acquire(path, () => controller.abort(reason), controller.signal)).rejects.toBe(reason);
+});
+
+test("one that waits says so once, and goes on when the lock is free", async () => {
+	const first = FileLock.tryAcquire(path);
+	const waiting = Promise.withResolvers<void>();
+	const second = FileLock.acquire(path, waiting.resolve, AbortSignal.timeout(10_000));
+	await waiting.promise;
+	first?.[Symbol.dispose]();
+	using lock = await second;
+	expect(lock).toBeInstanceOf(FileLock);
 });
 
 test("disposing frees the lock, once", () => {

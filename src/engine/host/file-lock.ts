@@ -35,13 +35,17 @@ export class FileLock implements Disposable {
 		}
 	}
 
-	/** Waits until the lock is free. `onWait` is called once if it has to. */
+	/** Waits until the lock is free. `onWait` is called once if it has to. Throws the signal's reason when aborted. */
 	static async acquire(path: string, onWait: () => void, signal: AbortSignal): Promise<FileLock> {
+		signal.throwIfAborted();
 		const first = FileLock.tryAcquire(path);
 		if (first !== undefined) return first;
 		onWait();
 		for (;;) {
-			await sleep(RETRY_MS, undefined, { signal });
+			await sleep(RETRY_MS, undefined, { signal }).catch((error: unknown) => {
+				signal.throwIfAborted();
+				throw error;
+			});
 			const lock = FileLock.tryAcquire(path);
 			if (lock !== undefined) return lock;
 		}

@@ -5,6 +5,7 @@
 import { createHash } from "node:crypto";
 import { copyFile, mkdir, readFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
+import { FileLock } from "../../engine/index.ts";
 import { OffshootError } from "../../protocol/index.ts";
 import { type CachedTree, findTree, makeTree, sweepCache, type Workshop } from "./cache.ts";
 import { openChroot, SCRATCH_INSIDE } from "./chroot.ts";
@@ -20,7 +21,6 @@ import {
 import { assertUntouched, compilePython, copyParent, installPython } from "./derived.ts";
 import { treeDigest } from "./digest.ts";
 import type { Ingredients } from "./ingredients.ts";
-import { withLock } from "./lock.ts";
 import { run } from "./run.ts";
 import { type Progress, runStep } from "./steps.ts";
 
@@ -75,13 +75,13 @@ export async function buildRootfs(options: BuildRootfsOptions, signal: AbortSign
 		throw new OffshootError("forbidden", "Building a root filesystem needs root: start again with sudo");
 	await mkdir(build.cacheDir, { recursive: true });
 	const onWait = (): void => options.onProgress("another build uses this cache: waiting for it to end");
-	return withLock(join(build.cacheDir, "rootfs.lock"), { signal, onWait }, async () => {
-		await sweepCache(build.cacheDir);
-		const madeMeanwhile = await findTree(build.cacheDir, "rootfs", id);
-		if (madeMeanwhile) return madeMeanwhile;
-		const layer = await provideLayer(definition, build);
-		return addAgent(id, layer, definition.name, build);
-	});
+	using _lock = await FileLock.acquire(join(build.cacheDir, "rootfs.lock"), onWait, signal);
+	await sweepCache(build.cacheDir);
+	const madeMeanwhile = await findTree(build.cacheDir, "rootfs", id);
+	if (madeMeanwhile) return madeMeanwhile;
+	const layer = await provideLayer(definition, build);
+	// Awaited here: the lock goes with this function.
+	return await addAgent(id, layer, definition.name, build);
 }
 
 function addAgent(id: string, layer: CachedTree, name: string, build: Build): Promise<RootfsBuild> {
