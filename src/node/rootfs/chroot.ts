@@ -9,7 +9,7 @@ const SCRIPT = fileURLToPath(new URL("chroot.sh", import.meta.url));
 
 /** A tree together with a scratch directory for the settings of this machine. */
 export interface Chroot {
-	/** Runs a program inside the tree; throws ProgramFailure or the signal's reason. */
+	/** Runs a program inside the tree; throws CommandError or the signal's reason. */
 	run(command: readonly [string, ...string[]], signal: AbortSignal): Promise<void>;
 	/** Path of the scratch directory on this machine; inside the tree it is SCRATCH_INSIDE. */
 	readonly scratch: string;

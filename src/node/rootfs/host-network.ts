@@ -6,7 +6,8 @@ import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { homedir } from "node:os";
 import { join } from "node:path";
-import { ProgramFailure, run } from "./run.ts";
+import { CommandError } from "../../engine/index.ts";
+import { run } from "./run.ts";
 
 /** Where chroot.sh shows files of this machine inside the tree. */
 export const HOST_PATHS = "/tmp/host/paths";
@@ -99,7 +100,7 @@ export async function aptAcquireSettings(signal: AbortSignal): Promise<string> {
 		await run(["apt-config", "dump", "--no-empty", "Acquire"], { signal, onLine: (line) => lines.push(line) });
 	} catch (error) {
 		// A machine without apt has no settings to honour; the build itself says what is missing.
-		if (!(error instanceof ProgramFailure)) throw error;
+		if (!(error instanceof CommandError)) throw error;
 	}
 	const own = ["Acquire::IndexTargets", "Acquire::Languages", "Acquire::Changelogs", "Acquire::cdrom", "Acquire::Retries"];
 	return lines.filter((line) => line.startsWith("Acquire::") && !own.some((prefix) => line.startsWith(prefix))).join("\n");

@@ -6,7 +6,8 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import { ProgramFailure, run } from "./run.ts";
+import { CommandError } from "../../engine/index.ts";
+import { run } from "./run.ts";
 
 const RUN = fileURLToPath(new URL("run.ts", import.meta.url));
 let directory: string;
@@ -25,8 +26,9 @@ async function isAlive(pid: number): Promise<boolean> {
 test("a program that fails is reported with its code and last lines", async () => {
 	const failed = run(["sh", "-c", "seq 1 50; echo last words >&2; exit 3"], { signal: new AbortController().signal });
 	const error = await failed.catch((reason: unknown) => reason);
-	expect(error).toBeInstanceOf(ProgramFailure);
-	expect(error).toMatchObject({ message: "sh ended with code 3", tail: expect.arrayContaining(["50", "last words"]) });
+	expect(error).toBeInstanceOf(CommandError);
+	expect(error).toMatchObject({ message: expect.stringMatching(/^sh exited with 3:/), exitCode: 3 });
+	expect(String(error).split("\n")).toEqual(expect.arrayContaining(["50", "last words"]));
 });
 
 test("an abort kills the program with its children before the promise settles", async () => {

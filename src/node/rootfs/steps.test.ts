@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { ProgramFailure } from "./run.ts";
+import { CommandError } from "../../engine/index.ts";
 import { runStep } from "./steps.ts";
 
 function attempts(failures: readonly Error[]) {
@@ -19,8 +19,12 @@ function attempts(failures: readonly Error[]) {
 	return { step, lines, left };
 }
 
-const network = new ProgramFailure("apt-get", "ended with code 100", ["Temporary failure resolving 'deb.example'"]);
-const permanent = new ProgramFailure("apt-get", "ended with code 100", ["E: Unable to locate package nothing"]);
+function failure(output: string): CommandError {
+	return new CommandError(`apt-get exited with 100:\n${output}`, 100, output);
+}
+
+const network = failure("Temporary failure resolving 'deb.example'");
+const permanent = failure("E: Unable to locate package nothing");
 
 test("a step that the network failed is tried again, and says so", async () => {
 	const { step, lines } = attempts([network, network]);
@@ -32,7 +36,7 @@ test("a step that fails for another reason is not repeated; its error names it a
 	const { step, left } = attempts([permanent, permanent]);
 	await expect(runStep(step)).rejects.toMatchObject({
 		name: "OffshootError",
-		message: expect.stringMatching(/"base: install" failed: apt-get ended with code 100[\s\S]*Unable to locate package nothing/),
+		message: expect.stringMatching(/"base: install" failed: apt-get exited with 100[\s\S]*Unable to locate package nothing/),
 	});
 	expect(left).toHaveLength(1);
 });

@@ -3,8 +3,8 @@
  * failure into an error that names the step and shows the program's last words.
  */
 import { setTimeout as sleep } from "node:timers/promises";
+import { CommandError } from "../../engine/index.ts";
 import { OffshootError } from "../../protocol/index.ts";
-import { ProgramFailure } from "./run.ts";
 
 export type Progress = (line: string) => void;
 
@@ -46,23 +46,27 @@ export async function runStep<T>(step: Step<T>): Promise<T> {
 }
 
 function isTransient(error: unknown): boolean {
-	return error instanceof ProgramFailure && error.tail.some((line) => TRANSIENT.test(line));
+	return error instanceof CommandError && tailOf(error).some((line) => TRANSIENT.test(line));
 }
 
 function lastWords(error: unknown): string {
-	if (!(error instanceof ProgramFailure)) return String(error);
-	return (error.tail.findLast((line) => TRANSIENT.test(line)) ?? error.message).trim();
+	if (!(error instanceof CommandError)) return String(error);
+	return (tailOf(error).findLast((line) => TRANSIENT.test(line)) ?? error.message).trim();
+}
+
+/** The last lines of a program's output. */
+function tailOf(error: CommandError): readonly string[] {
+	return error.stderr === "" ? [] : error.stderr.split("\n");
 }
 
 function stepFailed(name: string, error: unknown): OffshootError {
 	if (error instanceof OffshootError) return error;
-	const details = error instanceof ProgramFailure ? `\n${error.tail.map((line) => `    ${line}`).join("\n")}` : "";
-	const message = error instanceof Error ? error.message : String(error);
-	return new OffshootError("internal", `Step "${name}" failed: ${message}.${details}\n${advice(error)}`, { cause: error });
+	const message = error instanceof Error ? error.message.replaceAll("\n", "\n    ") : String(error);
+	return new OffshootError("internal", `Step "${name}" failed: ${message}\n${advice(error)}`, { cause: error });
 }
 
 function advice(error: unknown): string {
-	const text = error instanceof ProgramFailure ? [error.message, ...error.tail].join("\n") : String(error);
+	const text = String(error);
 	if (/no space left/i.test(text)) return "Free some disk space, then start again.";
 	if (/NO_PUBKEY|signature|not signed/i.test(text)) {
 		return "This machine's Debian keys are too old or missing: update the package debian-archive-keyring, then start again.";
