@@ -1,44 +1,35 @@
 /**
- * One lasting conversation with a server that echoes. Each IPC message is said to it; the answer is the echo, "closed", or
- * "timeout". The word "listen" is not sent: its answer is whatever comes by itself.
+ * One lasting conversation with a server that echoes: the answer to a word is its echo. The word "listen" is not sent:
+ * its answer is whatever comes by itself.
  */
 import { createSocket } from "node:dgram";
 import { connect } from "node:net";
+import { type Conversation, converse } from "./conversation.ts";
 
 const TIMEOUT_MS = 1000;
 const { host, protocol, localPort } = JSON.parse(process.argv[2] ?? "{}");
 
-let heard: (text: string) => void = () => {};
-let closed = false;
-const send = protocol === "tcp" ? await openTcp() : await openUdp();
+if (protocol === "tcp") await openTcp();
+else await openUdp();
 
-async function openTcp(): Promise<(text: string) => void> {
+async function openTcp(): Promise<void> {
 	const socket = connect({ host, port: 8080, localPort });
 	await new Promise((resolve) => socket.once("data", resolve));
-	socket.on("data", (data) => heard(data.toString()));
+	const conversation = begin((word) => socket.write(word));
+	socket.on("data", (data) => conversation.heard(data.toString()));
 	socket.on("error", () => {});
-	socket.on("close", () => {
-		closed = true;
-		heard("closed");
-	});
-	return (text) => socket.write(text);
+	socket.on("close", () => conversation.closed());
 }
 
-async function openUdp(): Promise<(text: string) => void> {
+async function openUdp(): Promise<void> {
 	const socket = createSocket("udp4");
-	socket.on("message", (data) => heard(data.toString()));
 	await new Promise<void>((resolve) => socket.bind(localPort ?? 0, resolve));
-	return (text) => socket.send(text, 8080, host);
+	const conversation = begin((word) => socket.send(word, 8080, host));
+	socket.on("message", (data) => conversation.heard(data.toString()));
 }
 
-process.on("message", (word: string) => {
-	if (closed) return process.send?.("closed");
-	const timer = setTimeout(() => heard("timeout"), TIMEOUT_MS);
-	heard = (text) => {
-		clearTimeout(timer);
-		heard = () => {};
-		process.send?.(text);
-	};
-	if (word !== "listen") send(word);
-});
-process.send?.("open");
+function begin(send: (word: string) => void): Conversation {
+	return converse((word) => {
+		if (word !== "listen") send(word);
+	}, TIMEOUT_MS);
+}
