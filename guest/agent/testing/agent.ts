@@ -17,6 +17,9 @@ import { makeWorld } from "./world.ts";
 
 const MAIN = join(import.meta.dirname, "../src/main.ts");
 
+/** As in a sandbox: see packaging/init.sh. */
+const SMALL_HEAP = ["--max-semi-space-size=1", "--optimize-for-size"];
+
 export interface ControlKey {
 	readonly privateKey: KeyObject;
 	/** SPKI DER in base64 */
@@ -146,7 +149,7 @@ export class TestAgent {
 			OFFSHOOT_CONTROL_KEY: this.firstKey.publicKey,
 			OFFSHOOT_ROOT: join(this.place.seen, "own"),
 		};
-		this.agent = spawnBound([...this.place.enter, process.execPath, MAIN], env);
+		this.agent = spawnBound([...this.place.enter, process.execPath, ...SMALL_HEAP, MAIN], env);
 		for (let tries = 0; tries < 400; tries++, await sleep(25)) {
 			const answer = await fetch(`http://127.0.0.1:${this.controlPort}/health`).catch(() => undefined);
 			if (answer?.status === 204) return;

@@ -23,6 +23,8 @@ const REQUESTS = campaignLength(1_000, 20_000);
 const WARM_UP = REQUESTS / 4;
 const AT_ONCE = 20;
 const TOKEN = "token-of-the-campaign";
+/** As in a sandbox. */
+const SMALL_HEAP = ["--max-semi-space-size=1", "--optimize-for-size"];
 
 let root: string;
 let home: string;
@@ -37,7 +39,8 @@ beforeAll(async () => {
 	await writeFile(join(home, "canary"), "alive");
 	port = await freePort();
 	agent = await startAgent({ accessToken: TOKEN, environment: {} });
-	interpreter = spawn("setpriv", ["--pdeathsig", "KILL", process.execPath, join(import.meta.dirname, "main.ts")], {
+	const main = [...SMALL_HEAP, join(import.meta.dirname, "main.ts")];
+	interpreter = spawn("setpriv", ["--pdeathsig", "KILL", process.execPath, ...main], {
 		env: {
 			PATH: process.env.PATH,
 			HOME: home,
