@@ -6,6 +6,9 @@ import { defineConfig } from "vitest/config";
  */
 const retry = process.env.CI === "true" ? 1 : 0;
 
+/** What a test waits for comes at once on a quiet machine. */
+const expect = { poll: { timeout: 15_000 } };
+
 export default defineConfig({
 	test: {
 		projects: [
@@ -15,6 +18,7 @@ export default defineConfig({
 					include: ["src/**/*.test.ts", "guest/**/*.test.ts", "docs/*.test.ts"],
 					testTimeout: 60_000,
 					retry,
+					expect,
 				},
 			},
 			{
@@ -25,6 +29,7 @@ export default defineConfig({
 					testTimeout: 60_000,
 					hookTimeout: 60_000,
 					retry,
+					expect,
 				},
 			},
 			{
@@ -35,6 +40,7 @@ export default defineConfig({
 					globalSetup: ["tests/support/shared-server.ts"],
 					testTimeout: 180_000,
 					retry,
+					expect,
 					hookTimeout: 300_000,
 				},
 			},
