@@ -1,7 +1,7 @@
 /**
- * One request to a guest and its answer. The client may speak HTTP/1.1 or HTTP/2, the guest is asked in HTTP/1.1. Guarantees exactly one outcome for the client: the guest's whole
- * answer, an answer of the edge (only before the guest's headers were passed on), or a dropped connection; and that
- * the guest learns when the client has left.
+ * One request to a guest and its answer. The client may speak HTTP/1.1 or HTTP/2, the guest is asked in HTTP/1.1.
+ * Guarantees exactly one outcome for the client: the guest's whole answer, an answer of the edge (only before the guest's
+ * headers were passed on), or a dropped connection; and that the guest learns when the client has left.
  */
 import { type ClientRequest as GuestRequest, type IncomingMessage, request } from "node:http";
 import { type Answer, invalidTarget, noAnswerInTime, portClosed, sendAnswer } from "./answers.ts";
@@ -12,6 +12,9 @@ import { relayRequestBody, relayResponse } from "./relay.ts";
 
 /** How long a connection may be silent in both directions, ms. Long streams carry keep-alive messages. */
 export const IDLE_TIMEOUT_MS = 610_000;
+
+/** What a proxy may send again by itself. Source: RFC 9110 §9.2.2. */
+const IDEMPOTENT: ReadonlySet<string> = new Set(["DELETE", "GET", "HEAD", "OPTIONS", "PUT"]);
 
 /** What to ask of which guest. */
 export interface Plan {
@@ -101,7 +104,8 @@ export class Exchange implements Flow {
 	#onError(upstream: GuestRequest): void {
 		if (this.#settled || upstream !== this.#upstream) return;
 		if (this.#res.headersSent) this.#cut();
-		else if (upstream.reusedSocket && !hasBody(this.#req)) this.#send();
+		// Most likely the guest closed it just as it was used again; if not, asking twice does no harm.
+		else if (upstream.reusedSocket && !hasBody(this.#req) && IDEMPOTENT.has(this.#req.method ?? "")) this.#send();
 		else this.#answer(portClosed(this.#plan.sandboxId, this.#plan.port));
 	}
 

@@ -237,6 +237,21 @@ describe("connections to the guest", () => {
 		expect(answer.status).toBe(200);
 	});
 
+	test.each([
+		["GET", ["GET", "GET"]],
+		["POST", ["POST"]],
+	])("that end under a %s which they took carry %j to the guest", async (method, carried) => {
+		const taken: (string | undefined)[] = [];
+		await using cutting = await openGuest((req, res) => {
+			if (req.url === "/") return void res.end("kept");
+			taken.push(req.method);
+			req.socket.destroy();
+		});
+		await fetch(edge.url, to(cutting.port)).then((answer) => answer.text());
+		expect((await fetch(`${edge.url}/cut`, { method, ...to(cutting.port) })).status).toBe(502);
+		expect(taken).toEqual(carried);
+	});
+
 	test("are tried again while a port is about to open", async () => {
 		const late = await openGuest((_req, res) => res.end("late"));
 		await late[Symbol.asyncDispose]();

@@ -68,7 +68,11 @@ function claim(dataDir: string, lock: FileLock, first: Activity): InstanceLock {
 	const owner = join(dataDir, OWNER);
 	// Synchronous, so that what is told first is not overtaken by what is told next.
 	const tell = (activity: Activity | undefined) => {
-		replaceFileSync(owner, JSON.stringify({ ...identifyProcess(process.pid), activity }), 0o644);
+		try {
+			replaceFileSync(owner, JSON.stringify({ ...identifyProcess(process.pid), activity }), 0o644);
+		} catch {
+			// A courtesy: the lock holds without it, and a server must be able to stop on a full disk.
+		}
 	};
 	tell(first);
 	return {

@@ -1,4 +1,4 @@
-import { mkdtemp, open, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, open, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
@@ -24,5 +24,14 @@ test.each([
 	expect((await stat(path)).mode & 0o777).toBe(0o600);
 	expect(await old.readFile("utf8")).toBe("old");
 	await old.close();
+	expect(await readdir(dir)).toEqual(["file"]);
+});
+
+test.each([
+	["replaceFile", replaceFile],
+	["replaceFileSync", replaceFileSync],
+])("%s that fails leaves what was there, and nothing else", async (_name, replace) => {
+	await mkdir(path);
+	await expect(async () => replace(path, "new", 0o600)).rejects.toThrow();
 	expect(await readdir(dir)).toEqual(["file"]);
 });

@@ -10,13 +10,21 @@ const SECRETS = { Authorization: "Bearer s3cret", "X-Key": "k" };
 let site: Server;
 let door: ReturnType<typeof createServer>;
 let connections: number;
+/** Methods of requests that the site took and cut. */
+let dropped: string[];
 
 const portOf = (server: { address(): unknown }) => (server.address() as AddressInfo).port;
 
 beforeEach(async () => {
 	connections = 0;
+	dropped = [];
 	site = createHttp(async (req, res) => {
 		if (req.url === "/silent") return;
+		if (req.url === "/drop") {
+			dropped.push(req.method ?? "");
+			req.socket.destroy();
+			return;
+		}
 		if (req.url === "/cut") return void res.write("some", () => res.destroy());
 		const body = await text(req);
 		res.writeHead(201, ["Set-Cookie", "a=1", "Set-Cookie", "b=2"]);
@@ -126,6 +134,19 @@ test("requests of one connection share one to the host, also when that was close
 	await get();
 	expect(connections).toBe(2);
 	socket.destroy();
+});
+
+test.each([
+	["GET", ["GET", "GET"]],
+	["POST", ["POST"]],
+])("a %s that a kept connection took and did not answer reaches the host as %j", async (method, sent) => {
+	const socket = connect(portOf(door), "127.0.0.1");
+	socket.write("GET / HTTP/1.1\r\nHost: api.test\r\n\r\n");
+	let received = "";
+	while (!received.includes("s3cret")) received += (await once(socket, "data"))[0];
+	socket.write(`${method} /drop HTTP/1.1\r\nHost: api.test\r\nConnection: close\r\n\r\n`);
+	expect(await text(socket)).toContain("HTTP/1.1 502");
+	expect(dropped).toEqual(sent);
 });
 
 test("an answer that breaks off at the host breaks off at the guest", async () => {

@@ -27,6 +27,9 @@ const KEEP_ALIVE_MS = 60_000;
 /** Shorter than the idle limit of common servers. */
 const POOLED_IDLE_MS = 3_000;
 
+/** What a proxy may send again by itself. Source: RFC 9110 §9.2.2. */
+const IDEMPOTENT: ReadonlySet<string> = new Set(["DELETE", "GET", "HEAD", "OPTIONS", "PUT"]);
+
 /** Connections to the host of one lane, kept for the next request. */
 class LaneAgent extends Agent {
 	readonly #lane: Lane;
@@ -134,9 +137,9 @@ export class Injector {
 		res.once("close", () => outgoing.destroy());
 		outgoing.on("response", (response) => relayResponse(response, res));
 		outgoing.on("error", (error) => {
-			if (res.headersSent) res.destroy();
-			// It was closed just as it was used again; nothing has come of it.
-			else if (outgoing.reusedSocket && !body && !res.destroyed) this.#trySend(req, res, taken, path);
+			if (res.headersSent || res.destroyed) res.destroy();
+			// Most likely the host closed it just as it was used again; if not, asking twice does no harm.
+			else if (outgoing.reusedSocket && !body && IDEMPOTENT.has(req.method ?? "")) this.#trySend(req, res, taken, path);
 			else refuse(req, res, 502, `${lane.name} could not be reached: ${reasonOf(error)}`);
 		});
 		if (body) req.pipe(outgoing);

@@ -22,9 +22,9 @@ const ANSWER_TIMEOUT_MS = 10_000;
 
 export interface ProxyProcessOptions {
 	readonly proxy: ProxyOptions;
-	/** Leads redirected connections to the ports of a process that has just started. */
 	/** Certificates for hosts of header rules. */
 	readonly authority: Pick<EgressAuthority, "issue">;
+	/** Leads redirected connections to the ports of a process that has just started. */
 	readonly onListening: (ports: Static<typeof ListenerPorts>) => Promise<void>;
 	readonly log: Pick<Logger, "warn">;
 }
