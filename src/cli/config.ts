@@ -60,7 +60,7 @@ export const SETTINGS: readonly Setting[] = [
 ];
 
 /** What tests and benchmarks read, and what lies in the environment of a sandbox's programs. */
-const READ_ELSEWHERE = /^OFFSHOOT_(TEST_|BENCH_|FUZZ$|SANDBOX_ID$|INTERPRETER|CONTROL_|AGENT_)/;
+const READ_ELSEWHERE = /^OFFSHOOT_(TEST_|BENCH_|SANDBOX_ID$|INTERPRETER|CONTROL_|AGENT_)/;
 
 /** Settings that have no effect because there is none of that name. */
 export function mistypedSettings(env: NodeJS.ProcessEnv): readonly Mistyped[] {
