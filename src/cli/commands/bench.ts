@@ -28,10 +28,10 @@ export async function bench(name: string | undefined, options: { readonly json: 
 	return runScript(join(DIRECTORY, `${name}.ts`), options.json ? ["--json"] : [], { signal });
 }
 
-/** First sentence of the program's opening comment. */
+/** First sentence of the program's first comment. */
 async function purpose(name: string): Promise<string> {
 	const text = await readFile(join(DIRECTORY, `${name}.ts`), "utf8");
-	const comment = /^\/\*\*([\s\S]*?)\*\//.exec(text)?.[1] ?? "";
+	const comment = /\/\*\*([\s\S]*?)\*\//.exec(text)?.[1] ?? "";
 	const words = comment
 		.replaceAll(/^\s*\*/gm, "")
 		.replaceAll(/\s+/g, " ")
