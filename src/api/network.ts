@@ -1,6 +1,6 @@
 /** Network options of a request, without those that were not sent. */
 import type { Static } from "typebox";
-import type { EgressProxyOptions, NetworkOptions, NetworkRules } from "../control/index.ts";
+import type { EgressProxyOptions, NetworkOptions } from "../control/index.ts";
 import type { NetworkUpdate, NewSandbox } from "./schemas.ts";
 
 type NewNetwork = NonNullable<Static<typeof NewSandbox>["network"]>;
@@ -22,18 +22,10 @@ export function egressOf({ allowOut, denyOut, egressProxy, rules }: Egress): Net
 		...(allowOut && { allowOut }),
 		...(denyOut && { denyOut }),
 		...(egressProxy && { egressProxy: proxyOf(egressProxy) }),
-		...(rules && { rules: rulesOf(rules) }),
+		...(rules && { rules }),
 	};
 }
 
 function proxyOf({ address, username, password }: NonNullable<Egress["egressProxy"]>): EgressProxyOptions {
 	return { address, ...(username !== undefined && { username }), ...(password !== undefined && { password }) };
-}
-
-function rulesOf(rules: NonNullable<Egress["rules"]>): NetworkRules {
-	const entries = Object.entries(rules).map(([domain, transforms]) => [
-		domain,
-		transforms.map(({ transform }) => (transform ? { transform: transform.headers ? { headers: transform.headers } : {} } : {})),
-	]);
-	return Object.fromEntries(entries);
 }

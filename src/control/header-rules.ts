@@ -1,5 +1,5 @@
 /** Meaning of `network.rules`: which are allowed, and what they come to on the host. */
-import { type EgressPolicy, type HeaderRule, isDomainPattern } from "../engine/index.ts";
+import { type EgressPolicy, type HeaderRule, isDomainPattern, PER_CONNECTION } from "../engine/index.ts";
 import { OffshootError } from "../protocol/index.ts";
 import type { NetworkRules } from "./types.ts";
 
@@ -13,18 +13,7 @@ const MAX_VALUE_LENGTH = 2048;
 const FIELD_NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 const FIELD_VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
 /** What says whom a request is for, how long it is, and what belongs to one connection, is not for a rule to say. */
-const RESERVED = new Set([
-	"connection",
-	"content-length",
-	"expect",
-	"host",
-	"keep-alive",
-	"proxy-connection",
-	"te",
-	"trailer",
-	"transfer-encoding",
-	"upgrade",
-]);
+const RESERVED: ReadonlySet<string> = new Set([...PER_CONNECTION, "content-length", "host"]);
 const PLACEHOLDER = /\$\{e2b\.[^}]*\}/;
 
 /** @throws OffshootError invalid_request; not_implemented for placeholders, which would be sent as they are */

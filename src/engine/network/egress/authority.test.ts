@@ -4,7 +4,6 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
 import { openEgressAuthority } from "./authority.ts";
-import { ruleFor, withHeaders } from "./header-rules.ts";
 
 async function directory(): Promise<string> {
 	const dir = await mkdtemp(join(tmpdir(), "offshoot-egress-"));
@@ -32,15 +31,4 @@ test("a damaged authority is not replaced behind the operator's back", async () 
 	await writeFile(join(dir, "ca.pem"), "damaged");
 	await expect(openEgressAuthority(dir)).rejects.toThrow();
 	expect(await readFile(join(dir, "ca.pem"), "utf8")).toBe("damaged");
-});
-
-test("the exact rule wins, then the longest wildcard; rules are never merged", () => {
-	const rules = ["*.com", "*.example.com", "api.example.com"].map((domain) => ({ domain, headers: { from: domain } }));
-	const names = ["api.example.com", "x.api.example.com", "example.com", "com"];
-	expect(names.map((name) => ruleFor(name, rules)?.domain)).toEqual(["api.example.com", "*.example.com", "*.com", undefined]);
-});
-
-test("a guest cannot have the fields of a rule removed", () => {
-	const sent = ["Connection", "close, X-Key", "x-key", "guest", "Host", "a", "Upgrade", "h2c", "Accept", "b"];
-	expect(withHeaders(sent, { "X-Key": "k" })).toEqual(["Host", "a", "Accept", "b", "X-Key", "k"]);
 });

@@ -12,8 +12,8 @@ export function ruleFor(name: string, rules: readonly HeaderRule[]): HeaderRule 
 	return exact ?? matching.toSorted((a, b) => b.domain.length - a.domain.length)[0];
 }
 
-/** Fields of one connection only, and of the framing, which is restated. */
-const PER_CONNECTION = new Set([
+/** Fields of one connection only, and of the framing, which is restated; in lower case. */
+export const PER_CONNECTION: ReadonlySet<string> = new Set([
 	"connection",
 	"expect",
 	"keep-alive",

@@ -1,7 +1,7 @@
 /**
- * Carries the connections of guests whose policy names domains, a SOCKS proxy or header rules. nft leads them here; who asks is known
- * by the slot's address, which no guest can forge. Guarantees: a connection is made only to an address that was checked
- * right before, never to a closed one, and ends when its slot's policy no longer allows it.
+ * Carries the connections of guests whose policy names domains, a SOCKS proxy or header rules. nft leads them here; who
+ * asks is known by the slot's address, which no guest can forge. Guarantees: a connection is made only to an address that
+ * was checked right before, never to a closed one, and ends when its slot's policy no longer allows it.
  *
  * A name is what the client's first bytes say, and stands for the whole connection. It is resolved here: the address
  * that the guest had in mind may be anybody's, under an allowed name.
@@ -10,14 +10,15 @@
  * server that proves to be it, since what the rule adds is mostly a secret.
  */
 import { once } from "node:events";
-import { type BlockList, connect, createServer, type Server, type Socket } from "node:net";
+import { connect, createServer, type Server, type Socket } from "node:net";
 import type { EgressPolicy, HeaderRule, SocksProxy } from "../types.ts";
 import type { Certificates } from "./certificates.ts";
-import { blockListOf, type Destinations } from "./destinations.ts";
+import type { Destinations } from "./destinations.ts";
 import { matchesDomain } from "./domains.ts";
 import { ruleFor } from "./header-rules.ts";
 import { Injector } from "./injector.ts";
 import type { OriginalDestination } from "./original-destination.ts";
+import { keyOf, type Policy, reaches, readPolicy } from "./policy.ts";
 import { readName } from "./read-name.ts";
 import { type Sniffed, sniffHttp, sniffTls } from "./sniff.ts";
 import { socksConnect } from "./socks.ts";
@@ -49,15 +50,6 @@ interface NameGrant {
 interface RuleGrant extends NameGrant {
 	readonly rule: HeaderRule;
 	readonly policy: Policy;
-}
-
-interface Policy {
-	readonly allow: BlockList;
-	readonly deny: BlockList;
-	readonly internet: boolean;
-	readonly domains: readonly string[];
-	readonly socks: SocksProxy | undefined;
-	readonly rules: readonly HeaderRule[];
 }
 
 /** What it takes to answer for a host inside TLS, and to believe it. */
@@ -220,10 +212,6 @@ export class EgressProxy {
 	}
 }
 
-function reaches({ allow, deny, internet }: Policy, address: string): boolean {
-	return allow.check(address) || (internet && !deny.check(address));
-}
-
 /** Where a connection goes: to the first of its addresses through the proxy, or to one of them directly. */
 interface Way {
 	/** Addresses to connect to: the proxy's if there is one. */
@@ -267,22 +255,6 @@ async function listen(address: string, onClient: (client: Socket) => void): Prom
 	const bound = server.address();
 	if (bound === null || typeof bound === "string") throw new Error("the egress proxy has no port");
 	return bound.port;
-}
-
-function readPolicy({ internet, allowCidrs, denyCidrs, allowDomains, egressProxy, headerRules }: EgressPolicy): Policy {
-	return {
-		allow: blockListOf(allowCidrs),
-		deny: blockListOf(denyCidrs),
-		internet,
-		domains: allowDomains ?? [],
-		socks: egressProxy,
-		rules: headerRules ?? [],
-	};
-}
-
-/** Connections through one proxy do not outlive the change to another. */
-function keyOf(socks: SocksProxy | undefined): string | undefined {
-	return socks && JSON.stringify([socks.host, socks.port, socks.username, socks.password]);
 }
 
 function relay(client: Socket, upstream: Socket): void {
