@@ -7,6 +7,7 @@ import { constants, Http2ServerRequest, Http2ServerResponse } from "node:http2";
 import type { Socket } from "node:net";
 import type { Readable } from "node:stream";
 import { dropSocket } from "./drop.ts";
+import { fields } from "./headers.ts";
 
 export interface ClientRequest extends Readable {
 	readonly method?: string | undefined;
@@ -49,11 +50,38 @@ export function writeHead(res: ClientResponse, from: IncomingMessage, headers: s
 	const status = from.statusCode ?? 502;
 	if (res instanceof Http2ServerResponse) {
 		res.sendDate = false;
-		// Without words beside the status: HTTP/2 has none. Node takes the flat form, its types don't know.
-		res.writeHead(status, headers as never);
+		writeHttp2Head(res, status, headers);
 	} else if (res instanceof ServerResponse) {
 		res.sendDate = false;
 		res.writeHead(status, from.statusMessage ?? "", headers);
+	}
+}
+
+/** Fields of HTTP/1.1 that HTTP/2 forbids (RFC 9113 §8.2.2); Node throws for them. */
+const ONLY_HTTP1 = new Set([
+	"connection",
+	"http2-settings",
+	"keep-alive",
+	"proxy-connection",
+	"te",
+	"transfer-encoding",
+	"upgrade",
+]);
+
+/**
+ * @throws when a field can't be sent, like a second value of one that may be there once; none is left in `res` then,
+ * else the answer in its place would fail by the same field
+ */
+export function writeHttp2Head(res: Http2ServerResponse, status: number, headers: readonly string[]): void {
+	const allowed = [...fields(headers)].filter(([name]) => !ONLY_HTTP1.has(name.toLowerCase())).flat();
+	try {
+		// Without words beside the status: HTTP/2 has none. Node takes the flat form, its types don't know.
+		res.writeHead(status, allowed as never);
+	} catch (error) {
+		for (const name of res.getHeaderNames()) res.removeHeader(name);
+		// The one field that Node does not remove.
+		res.setHeader("date", new Date().toUTCString());
+		throw error;
 	}
 }
 
@@ -64,7 +92,9 @@ export function flushHead(res: ClientResponse): void {
 
 export function addTrailers(res: ClientResponse, trailers: readonly [name: string, value: string][]): void {
 	if (res instanceof ServerResponse) res.addTrailers([...trailers]);
-	else if (res instanceof Http2ServerResponse) res.addTrailers(Object.fromEntries(trailers));
+	// One that can't be sent would be noticed only when nobody can catch it.
+	else if (res instanceof Http2ServerResponse)
+		res.addTrailers(Object.fromEntries(trailers.filter(([name]) => !ONLY_HTTP1.has(name.toLowerCase()))));
 }
 
 /**

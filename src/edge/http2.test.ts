@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { once } from "node:events";
 import {
 	type ClientHttp2Session,
@@ -8,6 +9,7 @@ import {
 	type OutgoingHttpHeaders,
 } from "node:http2";
 import { get } from "node:https";
+import { createServer } from "node:net";
 import { text } from "node:stream/consumers";
 import { connect as connectTls } from "node:tls";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
@@ -222,6 +224,35 @@ test.each([
 	socket.destroy();
 });
 
+/** Node throws for a second value of these, and removes a date from no answer. */
+const UNSENDABLE = ["Age", "Date"];
+
+describe("a guest's answer that HTTP/2 has no room for", () => {
+	/** Answers like this, byte by byte, whatever is asked. */
+	async function answering(raw: string): Promise<AsyncDisposable & { readonly port: number }> {
+		const server = createServer((socket) => socket.on("error", () => {}).once("data", () => socket.write(raw)));
+		await once(server.listen(0, "127.0.0.1"), "listening");
+		const bound = server.address();
+		if (bound === null || typeof bound === "string") throw new Error("no port");
+		return { port: bound.port, [Symbol.asyncDispose]: async () => void server.close() };
+	}
+
+	test.each(UNSENDABLE)("%s twice: is answered 502", async (field) => {
+		await using raw = await answering(`HTTP/1.1 200 OK\r\n${field}: 1\r\n${field}: 2\r\nContent-Length: 0\r\n\r\n`);
+		expect((await ask({ ":authority": host("iabc", raw.port) })).headers[":status"]).toBe(502);
+	});
+
+	test("fields of one connection, in head and trailers: are left out", async () => {
+		const fields = "HTTP2-Settings: a\r\nTE: gzip\r\n";
+		const head = `HTTP/1.1 200 OK\r\n${fields}Transfer-Encoding: chunked\r\n\r\n`;
+		await using raw = await answering(`${head}2\r\nhi\r\n0\r\n${fields}Connection: x\r\nX-Sum: done\r\n\r\n`);
+		const { headers, body } = await ask({ ":authority": host("iabc", raw.port) });
+		expect([headers[":status"], body]).toEqual([200, "hi"]);
+		expect(headers).not.toHaveProperty("http2-settings");
+		expect((await ask({ ":path": "/" })).headers[":status"]).toBe(201);
+	});
+});
+
 describe("a WebSocket on a stream of HTTP/2", () => {
 	/** A short text message from a client, masked with zeros (RFC 6455 §5.2). */
 	const masked = (text: string) => Buffer.from([0x81, 0x80 | text.length, 0, 0, 0, 0, ...Buffer.from(text)]);
@@ -275,6 +306,16 @@ describe("a WebSocket on a stream of HTTP/2", () => {
 		expect((await open({ ":authority": host("iabc", CONTROL_PORT) })).answer[":status"]).toBe(403);
 		edge.control.run("iabc", { trafficToken: "secret" });
 		expect((await open()).answer[":status"]).toBe(403);
+	});
+
+	test.each(UNSENDABLE)("that its guest accepts with %s ends by itself", async (field) => {
+		guest.server.on("upgrade", (req, socket) => {
+			const accept = createHash("sha1").update(`${req.headers["sec-websocket-key"]}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`);
+			const fields = `Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: ${accept.digest("base64")}\r\n`;
+			socket.end(`HTTP/1.1 101 Switching\r\n${fields}${field}: 1\r\n${field}: 2\r\n\r\n`);
+		});
+		expect((await open()).answer[":status"]).toBe(502);
+		expect((await ask({ ":path": "/" })).headers[":status"]).toBe(201);
 	});
 
 	test("is the only thing that CONNECT can ask for", async () => {

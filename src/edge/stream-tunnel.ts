@@ -8,7 +8,7 @@ import type { ClientRequest as GuestRequest, IncomingMessage } from "node:http";
 import type { Http2ServerRequest, Http2ServerResponse } from "node:http2";
 import type { Socket } from "node:net";
 import { type Answer, failed, portClosed, sendAnswer } from "./answers.ts";
-import { dropResponse, isOpen } from "./client.ts";
+import { dropResponse, isOpen, writeHttp2Head } from "./client.ts";
 import { IDLE_TIMEOUT_MS, type Plan } from "./exchange.ts";
 import type { Flow, Guest } from "./guests.ts";
 import { fields, responseHeaders, upgradeHeaders } from "./headers.ts";
@@ -82,7 +82,12 @@ export class StreamTunnel implements Flow {
 		this.#remote = remote;
 		remote.setNoDelay(true);
 		this.#res.sendDate = false;
-		this.#res.writeHead(200, without(HANDSHAKE, responseHeaders(response)) as never);
+		try {
+			writeHttp2Head(this.#res, 200, without(HANDSHAKE, responseHeaders(response)));
+		} catch {
+			this.#decline("answered the WebSocket handshake with headers that cannot be passed on");
+			return;
+		}
 		if (first.length > 0) this.#res.write(first);
 		this.#relay(remote);
 		this.#res.stream.setTimeout(IDLE_TIMEOUT_MS, () => this.#cut());
