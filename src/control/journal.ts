@@ -1,8 +1,7 @@
 /**
  * Logs of sandboxes: what happened to each of them, what its limits ended in it, and what its own processes print where
- * nobody else listens. Entries
- * reach the database within a second, many in one write, so that logging costs a create nothing; a crash of the server
- * may lose that second. Reading shows everything that was written before.
+ * nobody else listens. Entries reach the database within a second, many in one write, so that logging costs a create
+ * nothing; a crash of the server may lose that second. Reading shows everything that was written before.
  */
 import { LIFECYCLE_LOGGER, type LogEntry, type LogLevel, type LogQuery, type SandboxRecord } from "../fleet/index.ts";
 import type { SandboxOutput } from "../node/index.ts";

@@ -75,6 +75,15 @@ describe.concurrent("measures", () => {
 		expect(world.control.metrics.ofTeam(world.team, ALL)).toMatchObject([{ concurrentSandboxes: 2, startRate: 0.4 }]);
 	});
 
+	it("that were saved damaged keep no server from starting", async () => {
+		await using world = await World.open();
+		const { sandboxId } = await world.create();
+		await world.fleet.measures.add([{ kind: "sandbox", subjectId: sandboxId, atMs: 1, sample: { memUsed: Number.NaN } }]);
+		await expect(world.fleet.measures.list()).rejects.toThrow("measures.sample");
+		await world.crashAndStart();
+		expect(world.control.metrics.ofSandbox(world.team, sandboxId, ALL)).toEqual([]);
+	});
+
 	it("are another team's business never", async () => {
 		await using world = await World.open();
 		const other = await world.fleet.teams.create({ slug: "other", name: "other" });

@@ -90,13 +90,14 @@ export class Sampler implements Metrics {
 		this.#savedAt = this.#lastAt;
 	}
 
-	/** Reads what an earlier server saved; once, before the first sample. */
+	/** Reads what an earlier server saved; once, before the first sample. Never rejects: a server starts without it. */
 	async load(): Promise<void> {
-		const { fleet, ledger } = this.#core;
-		await loadMeasures(fleet.measures, {
-			sandbox: (id, sample) => ledger.get(id) && this.#seriesOf(id).add(sample),
-			team: (id, sample) => this.#teamSeries(id).add(sample),
-		});
+		const { fleet, ledger, log } = this.#core;
+		const into = {
+			sandbox: (id: string, sample: SandboxSample) => ledger.get(id) && this.#seriesOf(id).add(sample),
+			team: (id: string, sample: TeamSample) => this.#teamSeries(id).add(sample),
+		};
+		await loadMeasures(fleet.measures, into).catch((error) => log.error({ err: error }, "saved measures could not be read"));
 	}
 
 	/** Saves what came since the last time. */

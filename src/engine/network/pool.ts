@@ -38,8 +38,8 @@ const CLEAN_UP_MS = 30_000;
 
 /**
  * Applies the instance's rules, starts its DNS and begins to make slots ahead, after `adopt` where there is something to
- * adopt. Slots that a former process left are
- * neither touched nor handed out before `adopt` has told which of them are in use.
+ * adopt. Slots that a former process left are neither touched nor handed out before `adopt` has told which of them are in
+ * use.
  */
 export async function createSlotPool(options: SlotPoolOptions, signal: AbortSignal): Promise<SlotPool> {
 	const names = namesOf(options.instanceId);
