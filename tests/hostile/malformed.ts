@@ -1,5 +1,5 @@
 /** Requests to the server that nobody should send: to its API, and through its proxy to sandboxes. */
-import { type Attempt, attempt, damaged, requestBytes } from "../support/malformed.ts";
+import { type Attempt, attempt, damaged, NOT_HTTP, promisedMore, requestBytes } from "../support/malformed.ts";
 import { pick } from "../support/random.ts";
 
 type Random = () => number;
@@ -210,19 +210,11 @@ const HEADERS = [
 
 const METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE", "CONNECT", "BREW", ""];
 
-const NOT_HTTP = [
-	Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\u0004\0\0\0\0\0"),
-	Buffer.from("\u0016\u0003\u0001\u0000\u00f4\u0001\u0000\u0000\u00f0\u0003\u0003", "latin1"),
-	Buffer.from("GET /health\r\n\r\n"),
-	Buffer.from("GET /health HTTP/9.9\r\nHost: x\r\n\r\n"),
-	Buffer.from("CONNECT 127.0.0.1:22 HTTP/1.1\r\nHost: 127.0.0.1:22\r\n\r\n"),
-	Buffer.from("\r\n".repeat(2000)),
-	Buffer.from("GET ".repeat(20_000)),
-];
+const NO_REQUESTS = [...NOT_HTTP, Buffer.from("CONNECT 127.0.0.1:22 HTTP/1.1\r\nHost: 127.0.0.1:22\r\n\r\n")];
 
 /** To the API. No body makes anything, and no path names what is the attacker's own and may change. */
 export function apiRequest(random: Random, attacker: Attacker): Attempt {
-	if (random() < 0.03) return attempt(random, pick(random, NOT_HTTP));
+	if (random() < 0.03) return attempt(random, pick(random, NO_REQUESTS));
 	const [method = "GET", template = "/"] = pick(random, ROUTES).split(" ");
 	const path = template
 		.replace("{s}", () => pick(random, random() < 0.6 ? attacker.sandboxIds : SEGMENTS))
@@ -240,7 +232,7 @@ export function apiRequest(random: Random, attacker: Attacker): Attempt {
 		path: path + query,
 		headers,
 		body: Buffer.from(pick(random, BODIES)),
-		promisedMore: promise(random),
+		promisedMore: promisedMore(random),
 	});
 	return attempt(random, random() < 0.2 ? damaged(random, bytes) : bytes);
 }
@@ -285,7 +277,7 @@ export function proxyRequest(random: Random, attacker: Attacker): Attempt {
 		path: pick(random, GUEST_PATHS),
 		headers,
 		body: Buffer.from(pick(random, GUEST_BODIES)),
-		promisedMore: promise(random),
+		promisedMore: promisedMore(random),
 	});
 	return attempt(random, random() < 0.2 ? damaged(random, bytes) : bytes);
 }
@@ -305,10 +297,4 @@ function address(random: Random, id: string, port: string): string[] {
 		() => ["Host: localhost", `E2b-Sandbox-Id: ${id}`, `E2b-Sandbox-Id: ${id}x`, `E2b-Sandbox-Port: ${port}`],
 		() => ["Host: "],
 	])();
-}
-
-function promise(random: Random): number | undefined {
-	const chance = random();
-	if (chance < 0.1) return undefined;
-	return chance < 0.2 ? Math.floor(random() * 50) : 0;
 }

@@ -43,6 +43,23 @@ export function requestBytes({ method, path, headers, body, promisedMore }: Requ
 	return Buffer.concat([Buffer.from(`${lines.join("\r\n")}\r\n\r\n`, "latin1"), body]);
 }
 
+/** For `promisedMore`: most requests tell their length, some of them too much. */
+export function promisedMore(random: Random): number | undefined {
+	const chance = random();
+	if (chance < 0.05) return undefined;
+	return chance < 0.2 ? Math.floor(random() * 50) : 0;
+}
+
+/** What is no request of HTTP/1.1, or far too long for one. */
+export const NOT_HTTP: readonly Buffer[] = [
+	Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\u0004\0\0\0\0\0"),
+	Buffer.from("\u0016\u0003\u0001\u0000\u00f4\u0001\u0000\u0000\u00f0\u0003\u0003", "latin1"),
+	Buffer.from("GET /health\r\n\r\n"),
+	Buffer.from("GET /health HTTP/9.9\r\nHost: x\r\n\r\n"),
+	Buffer.from("\r\n".repeat(2000)),
+	Buffer.from("GET ".repeat(20_000)),
+];
+
 export function attempt(random: Random, bytes: Buffer): Attempt {
 	return { bytes, manner: pick(random, MANNERS), at: random() };
 }

@@ -3,7 +3,16 @@
  * playground, and those that aim at the canary in a way that the protocol refuses or resolves to another place.
  */
 import { gzipSync } from "node:zlib";
-import { type Attempt, attempt, damaged, envelope, type RequestParts, requestBytes } from "../../../tests/support/malformed.ts";
+import {
+	type Attempt,
+	attempt,
+	damaged,
+	envelope,
+	NOT_HTTP,
+	promisedMore,
+	type RequestParts,
+	requestBytes,
+} from "../../../tests/support/malformed.ts";
 import { pick } from "../../../tests/support/random.ts";
 import { signature } from "../src/auth.ts";
 
@@ -219,15 +228,6 @@ const HEADERS = [
 
 const METHODS = ["POST", "POST", "POST", "POST", "GET", "GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS", "BREW", "post", ""];
 
-const NOT_HTTP = [
-	Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\u0004\0\0\0\0\0"),
-	Buffer.from("\u0016\u0003\u0001\u0000\u00f4\u0001\u0000\u0000\u00f0\u0003\u0003", "latin1"),
-	Buffer.from("GET /health\r\n\r\n"),
-	Buffer.from("GET /health HTTP/9.9\r\nHost: x\r\n\r\n"),
-	Buffer.from("\r\n".repeat(2000)),
-	Buffer.from("GET ".repeat(5000)),
-];
-
 /** A request that is broken at random. It may be in order by chance; then it touches the playground only. */
 export function brokenRequest(random: Random, token: string): Attempt {
 	if (random() < 0.03) return attempt(random, pick(random, NOT_HTTP));
@@ -238,14 +238,8 @@ export function brokenRequest(random: Random, token: string): Attempt {
 	while (random() < 0.4) headers.push(pick(random, HEADERS));
 	const path = pick(random, random() < 0.6 ? RPC : REST);
 	const body = pick(random, pick(random, BODIES));
-	const bytes = requestBytes({ method: pick(random, METHODS), path, headers, body, promisedMore: promise(random) });
+	const bytes = requestBytes({ method: pick(random, METHODS), path, headers, body, promisedMore: promisedMore(random) });
 	return attempt(random, random() < 0.3 ? damaged(random, bytes) : bytes);
-}
-
-function promise(random: Random): number | undefined {
-	const chance = random();
-	if (chance < 0.05) return undefined;
-	return chance < 0.2 ? Math.floor(random() * 50) : 0;
 }
 
 type Aim = Pick<RequestParts, "path"> & Partial<Omit<RequestParts, "path">>;

@@ -1,6 +1,6 @@
 /** Requests to the interpreter that nobody should send. None of them makes a new kernel, also not by chance. */
 
-import { type Attempt, attempt, damaged, requestBytes } from "../../../../tests/support/malformed.ts";
+import { type Attempt, attempt, damaged, promisedMore, requestBytes } from "../../../../tests/support/malformed.ts";
 import { pick } from "../../../../tests/support/random.ts";
 
 type Random = () => number;
@@ -96,7 +96,7 @@ export function malformedRequest(random: Random, token: string): Attempt {
 	if (chance < 0.9) headers.push(`X-Access-Token: ${token}`);
 	else if (chance < 0.95) headers.push("X-Access-Token: wrong");
 	while (random() < 0.3) headers.push(pick(random, HEADERS));
-	const common = { headers, promisedMore: promise(random) };
+	const common = { headers, promisedMore: promisedMore(random) };
 	if (random() < 0.1) {
 		const body = Buffer.from(pick(random, CONTEXTS));
 		return attempt(random, requestBytes({ method: "POST", path: "/contexts", body, ...common }));
@@ -104,10 +104,4 @@ export function malformedRequest(random: Random, token: string): Attempt {
 	const body = Buffer.from(pick(random, EXECUTIONS));
 	const bytes = requestBytes({ method: pick(random, METHODS), path: pick(random, PATHS), body, ...common });
 	return attempt(random, random() < 0.3 ? damaged(random, bytes) : bytes);
-}
-
-function promise(random: Random): number | undefined {
-	const chance = random();
-	if (chance < 0.05) return undefined;
-	return chance < 0.2 ? Math.floor(random() * 50) : 0;
 }
