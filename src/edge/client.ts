@@ -7,7 +7,7 @@ import { constants, Http2ServerRequest, Http2ServerResponse } from "node:http2";
 import type { Socket } from "node:net";
 import type { Readable } from "node:stream";
 import { dropSocket } from "./drop.ts";
-import { fields } from "./headers.ts";
+import { fields } from "./fields.ts";
 
 export interface ClientRequest extends Readable {
 	readonly method?: string | undefined;

@@ -4,6 +4,7 @@
  */
 import type { IncomingHttpHeaders, IncomingMessage } from "node:http";
 import { type ClientRequest, hasBody } from "./client.ts";
+import { fields } from "./fields.ts";
 
 const PER_CONNECTION = new Set(["connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade", "te"]);
 /** Replaced by the proxy's own values. */
@@ -87,9 +88,4 @@ function namedByConnection(message: Message): ReadonlySet<string> {
 	if (connection === undefined || connection.toLowerCase() === "keep-alive") return NONE;
 	const names = connection.split(",").map((name) => name.trim().toLowerCase());
 	return new Set(names.filter((name) => !NEVER_NAMED.has(name)));
-}
-
-/** Pairs of a flat header list. */
-export function* fields(flat: readonly string[]): Generator<[name: string, value: string]> {
-	for (let index = 0; index + 1 < flat.length; index += 2) yield [flat[index] ?? "", flat[index + 1] ?? ""];
 }

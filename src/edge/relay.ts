@@ -1,7 +1,8 @@
 /** Passes bodies on, chunk by chunk as they come, at the pace of the slower side. */
 import type { ClientRequest as GuestRequest, IncomingMessage } from "node:http";
 import { addTrailers, type ClientRequest, type ClientResponse, flushHead, isOpen, writeHead } from "./client.ts";
-import { fields, responseHeaders } from "./headers.ts";
+import { fields } from "./fields.ts";
+import { responseHeaders } from "./headers.ts";
 
 /**
  * Starts the client's response and streams the guest's body into it; finishes it only when the guest finished its own.

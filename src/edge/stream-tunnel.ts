@@ -10,8 +10,9 @@ import type { Socket } from "node:net";
 import { type Answer, failed, portClosed, sendAnswer } from "./answers.ts";
 import { dropResponse, isOpen, writeHttp2Head } from "./client.ts";
 import { IDLE_TIMEOUT_MS, type Plan } from "./exchange.ts";
+import { fields } from "./fields.ts";
 import type { Flow, Guest } from "./guests.ts";
-import { fields, responseHeaders, upgradeHeaders } from "./headers.ts";
+import { responseHeaders, upgradeHeaders } from "./headers.ts";
 import { relayResponse } from "./relay.ts";
 import { requestUpgrade } from "./tunnel.ts";
 

@@ -5,7 +5,7 @@
  */
 import { isSandboxId } from "../protocol/index.ts";
 import type { ClientRequest } from "./client.ts";
-import { fields } from "./headers.ts";
+import { fields } from "./fields.ts";
 
 export interface SandboxTarget {
 	readonly sandboxId: string;

@@ -10,8 +10,9 @@ import { type Answer, portClosed, sendAnswer } from "./answers.ts";
 import { dropResponse } from "./client.ts";
 import { dropSocket } from "./drop.ts";
 import { IDLE_TIMEOUT_MS, type Plan } from "./exchange.ts";
+import { fields } from "./fields.ts";
 import type { Flow, Guest } from "./guests.ts";
-import { fields, responseHeaders, upgradeHeaders } from "./headers.ts";
+import { responseHeaders, upgradeHeaders } from "./headers.ts";
 import { relayResponse } from "./relay.ts";
 
 /** A response on a connection that Node has handed over for an upgrade. The connection ends with it. */

@@ -1,0 +1,4 @@
+/** Pairs of a flat header list. */
+export function* fields(flat: readonly string[]): Generator<[name: string, value: string]> {
+	for (let index = 0; index + 1 < flat.length; index += 2) yield [flat[index] ?? "", flat[index + 1] ?? ""];
+}
