@@ -100,7 +100,9 @@ export class EgressProxy {
 		if (policy === undefined) this.#policies.delete(slot);
 		else this.#policies.set(slot, readPolicy(policy));
 		for (const connection of this.#connections.get(slot) ?? []) {
-			if (connection.grant !== undefined && !this.#holds(slot, connection.grant, connection.via)) cut(connection);
+			// One that is still on its way is asked about again, but must not wait in front of the slot's next user.
+			const lost = connection.grant !== undefined && !this.#holds(slot, connection.grant, connection.via);
+			if (policy === undefined || lost) cut(connection);
 		}
 	}
 
@@ -131,8 +133,8 @@ export class EgressProxy {
 		const grant = await this.#grant(slot, connection.client, meant, gone.signal);
 		if ("rule" in grant) return this.#inject(slot, connection, grant, gone.signal);
 		const socks = this.#policies.get(slot)?.socks;
-		const addresses = await this.#find(slot, "name" in grant ? grant.name : grant.address);
-		const hops = socks === undefined ? addresses : await this.#find(slot, socks.host);
+		const addresses = await this.#find(slot, "name" in grant ? grant.name : grant.address, gone.signal);
+		const hops = socks === undefined ? addresses : await this.#find(slot, socks.host, gone.signal);
 		const upstream = await connectVia(connection, { hops, addresses, port: grant.port, socks }, gone.signal);
 		// The policy may have changed while the way was made.
 		if (gone.signal.aborted || !this.#holds(slot, grant, keyOf(socks))) throw new Error("no longer allowed");
@@ -140,8 +142,8 @@ export class EgressProxy {
 		relay(connection.client, upstream);
 	}
 
-	#find(slot: string, host: string): Promise<readonly string[]> {
-		return this.#lookups.take(slot, () => this.#destinations.find(host));
+	#find(slot: string, host: string, gone: AbortSignal): Promise<readonly string[]> {
+		return this.#lookups.take(slot, gone, () => this.#destinations.find(host));
 	}
 
 	async #grant(slot: string, client: Socket, { port, address }: Meant, gone: AbortSignal): Promise<Grant> {
@@ -168,9 +170,9 @@ export class EgressProxy {
 		const { client } = connection;
 		const { name, port, rule, policy } = grant;
 		// Before anything is answered in its name.
-		await this.#addressesFor(slot, grant);
+		await this.#addressesFor(slot, grant, gone);
 		const lane = { name, headers: rule.headers, connect: () => this.#connectFor(slot, grant, gone) };
-		const context = port === TLS_PORT ? await this.#trust.certificates.contextFor(name) : undefined;
+		const context = port === TLS_PORT ? await this.#trust.certificates.contextFor(name, slot, gone) : undefined;
 		if (gone.aborted || this.#policies.get(slot) !== policy) throw new Error("no longer allowed");
 		Object.assign(connection, { grant, via: keyOf(policy.socks) });
 		client.setKeepAlive(true, KEEP_ALIVE_MS);
@@ -178,8 +180,8 @@ export class EgressProxy {
 	}
 
 	/** Addresses of a name that a rule is for: rules open nothing. @throws when the policy allows none */
-	async #addressesFor(slot: string, { name, policy }: RuleGrant): Promise<readonly string[]> {
-		const found = await this.#find(slot, name);
+	async #addressesFor(slot: string, { name, policy }: RuleGrant, gone: AbortSignal): Promise<readonly string[]> {
+		const found = await this.#find(slot, name, gone);
 		const allowed = matchesDomain(name, policy.domains) ? found : found.filter((address) => reaches(policy, address));
 		if (allowed.length === 0) throw new Error("not allowed");
 		return allowed;
@@ -187,9 +189,9 @@ export class EgressProxy {
 
 	async #connectFor(slot: string, grant: RuleGrant, gone: AbortSignal): Promise<Socket> {
 		const { name, port, policy } = grant;
-		const addresses = await this.#addressesFor(slot, grant);
+		const addresses = await this.#addressesFor(slot, grant, gone);
 		const { socks } = policy;
-		const hops = socks === undefined ? addresses : await this.#find(slot, socks.host);
+		const hops = socks === undefined ? addresses : await this.#find(slot, socks.host, gone);
 		const upstream = await connectVia({}, { hops, addresses, port, socks }, gone);
 		upstream.allowHalfOpen = false;
 		upstream.setKeepAlive(true, KEEP_ALIVE_MS);
