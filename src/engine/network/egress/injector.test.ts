@@ -84,7 +84,7 @@ test("adds fields once, in place of what the guest sent, and passes everything e
 	expect([response.statusCode, response.headers["set-cookie"]]).toEqual([201, ["a=1", "b=2"]]);
 });
 
-test("a request for another host, or for two, is not carried", async () => {
+test("a request for another host, for two, or to be shown what was added, is not carried", async () => {
 	const raw = async (...lines: string[]) => {
 		const socket = connect(portOf(door), "127.0.0.1");
 		socket.write(`${lines.join("\r\n")}\r\n\r\n`);
@@ -95,6 +95,7 @@ test("a request for another host, or for two, is not carried", async () => {
 	const before = connections;
 	expect(await raw("GET / HTTP/1.1", "Host: other.test")).toBe("HTTP/1.1 421");
 	expect(await raw("GET http://other.test/ HTTP/1.1", "Host: api.test")).toBe("HTTP/1.1 421");
+	expect(await raw("TRACE / HTTP/1.1", "Host: api.test")).toBe("HTTP/1.1 405");
 	expect(await raw("CONNECT api.test:80 HTTP/1.1", "Host: api.test")).not.toContain("HTTP/1.1 2");
 	expect(await raw("GET / HTTP/1.1", "Host: api.test", "Host: other.test")).toMatch(/HTTP\/1.1 4/);
 	expect(connections).toBe(before);

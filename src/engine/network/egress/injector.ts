@@ -20,6 +20,8 @@ export interface Lane {
 /** Requests of one connection that may wait for their answers; clients that pipeline at all send a few. */
 const MAX_WAITING = 32;
 const MAX_HEADER_BYTES = 64 * 1024;
+/** Asks a host to repeat the request with all its fields (RFC 9110 §9.3.8). */
+const ECHO = "TRACE";
 /** Silence in both directions, as long as towards sandboxes. */
 const IDLE_TIMEOUT_MS = 610_000;
 /** Silence on an idle connection of a guest. */
@@ -102,6 +104,10 @@ export class Injector {
 		req.on("error", () => {});
 		if (taken === undefined || path === undefined) {
 			refuse(req, res, 421, "This connection is for another host");
+			return;
+		}
+		if (req.method === ECHO) {
+			refuse(req, res, 405, "What is added for this host is not for this client to see");
 			return;
 		}
 		if (++taken.waiting > MAX_WAITING) req.socket.destroy();
