@@ -76,6 +76,9 @@ function createHttp1(api: RequestListener, edge: Edge): Server {
 		requestTimeout: 0,
 		shouldUpgradeCallback: (req) => edge.upgrades(req),
 	});
+	// With a limit Node may leave out the fields behind it, also one that frames the body: the guest would take what
+	// comes next on its connection for that body, and it may be another client's request.
+	server.maxHeadersCount = 0;
 	const unanswered = new Unanswered();
 	server.on("request", (req, res) => {
 		unanswered.add(req, res);

@@ -1,3 +1,5 @@
+import { once } from "node:events";
+import { createServer } from "node:net";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { CONTROL_PORT } from "../protocol/index.ts";
 import { type FakeGuest, type OpenEdge, openEdge, openGuest, ownAddress, rawConnection, rawRequest, routing } from "./fixture.ts";
@@ -211,4 +213,28 @@ describe("answers of the edge", () => {
 		const answer = await rawRequest(edge.port, "\x16\x03\x01 this is not HTTP");
 		expect(answer).toMatch(/^HTTP\/1\.1 400 [\s\S]*{"code":400,/);
 	});
+});
+
+test("a body's length counts behind a thousand other fields too", async () => {
+	const received = Promise.withResolvers<string>();
+	const raw = createServer((socket) => {
+		let bytes = "";
+		socket
+			.on("error", () => {})
+			.on("data", (chunk) => {
+				bytes += chunk;
+				if (bytes.endsWith("abc")) received.resolve(bytes);
+			});
+	}).listen(0, "127.0.0.1");
+	await once(raw, "listening");
+	const bound = raw.address();
+	if (bound === null || typeof bound === "string") throw new Error("no port");
+	edge.control.run("iraw");
+	const client = rawConnection(edge.port);
+	const many = Array.from({ length: 1010 }, () => "a: b");
+	const head = ["POST / HTTP/1.1", `Host: ${bound.port}-iraw.localhost`, ...many, "Content-Length: 3"];
+	client.socket.write(`${head.join("\r\n")}\r\n\r\nabc`);
+	expect(await received.promise).toContain("\r\nContent-Length: 3\r\n");
+	client.socket.destroy();
+	raw.close();
 });
