@@ -3,6 +3,7 @@
  * replaced; an execution always ends, with an error event if its kernel went away.
  */
 
+import { abortable } from "../abortable.ts";
 import type { Emit, ErrorEvent } from "../events.ts";
 import { type Kernel, KernelGone, KernelUnavailable, type LaunchKernel } from "../kernels/kernel.ts";
 import { KernelEnvironment, type Variables } from "./environment.ts";
@@ -63,9 +64,9 @@ export class Context {
 		const pass = await this.#turn.take(signal);
 		let session: Session | undefined;
 		try {
-			await this.#reseeded;
 			session = await this.#ready();
 			session.used = true;
+			await abortable(this.#reseeded, signal).catch(() => undefined);
 			if (signal.aborted) return;
 			await session.kernel.setEnvironment(session.environment.enter(execution.globalEnvironment, execution.environment));
 			await session.kernel.execute(execution.code, emit, signal);

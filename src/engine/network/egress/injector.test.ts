@@ -13,6 +13,9 @@ let connections: number;
 /** Methods of requests that the site took and cut. */
 let dropped: string[];
 
+/** Long enough for every request of these tests to begin. */
+const HEAD_TIMEOUT_MS = 2_000;
+
 const portOf = (server: { address(): unknown }) => (server.address() as AddressInfo).port;
 
 beforeEach(async () => {
@@ -31,7 +34,7 @@ beforeEach(async () => {
 		res.end(JSON.stringify({ url: req.url, headers: req.headers, raw: req.rawHeaders, body }));
 	}).listen(0, "127.0.0.1");
 	await once(site, "listening");
-	const injector = new Injector();
+	const injector = new Injector(HEAD_TIMEOUT_MS);
 	door = createServer({ allowHalfOpen: true }, (socket) => {
 		socket.on("error", () => {});
 		const connectToSite = async (): Promise<Socket> => {
@@ -171,4 +174,17 @@ test("a WebSocket's opening request gets the fields, and its bytes go both ways"
 	socket.send("hello");
 	expect(String((await once(socket, "message"))[0])).toBe("hello Bearer s3cret");
 	socket.terminate();
+});
+
+test("a head that trickles in without end is not waited for, also after an answer", async () => {
+	const socket = connect(portOf(door), "127.0.0.1");
+	socket.write("GET /first HTTP/1.1\r\nHost: api.test\r\n\r\nGET /second HTTP/1.1\r\nHost: api.test\r\nX-Slow: ");
+	const trickle = setInterval(() => socket.write("a"), 100);
+	try {
+		const answered = await text(socket);
+		expect(answered.match(/^HTTP/gm)).toHaveLength(1);
+	} finally {
+		clearInterval(trickle);
+		socket.destroy();
+	}
 });

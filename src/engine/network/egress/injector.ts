@@ -24,6 +24,8 @@ const MAX_HEADER_BYTES = 64 * 1024;
 const ECHO = "TRACE";
 /** Silence in both directions, as long as towards sandboxes. */
 const IDLE_TIMEOUT_MS = 610_000;
+/** For the head of a request, since the answer before it: one that trickles in would keep up to 64 KB here for hours. */
+const HEAD_TIMEOUT_MS = 60_000;
 /** Silence on an idle connection of a guest. */
 const KEEP_ALIVE_MS = 60_000;
 /** Shorter than the idle limit of common servers. */
@@ -64,12 +66,15 @@ interface Taken {
 	readonly agent: LaneAgent;
 	/** Requests without their whole answer. */
 	waiting: number;
+	/** Ends the connection when no request has come by then. */
+	headTimer: NodeJS.Timeout;
 	/** Resolves when the last of them has it: one is carried at a time, so one connection to the host is enough. */
 	answered: Promise<void>;
 }
 
 export class Injector {
 	readonly #lanes = new WeakMap<object, Taken>();
+	readonly #headTimeoutMs: number;
 	readonly #server = createServer({
 		maxHeaderSize: MAX_HEADER_BYTES,
 		keepAliveTimeout: KEEP_ALIVE_MS,
@@ -78,7 +83,8 @@ export class Injector {
 		shouldUpgradeCallback: ({ headers }) => headers.upgrade?.toLowerCase() !== "h2c",
 	});
 
-	constructor() {
+	constructor(headTimeoutMs = HEAD_TIMEOUT_MS) {
+		this.#headTimeoutMs = headTimeoutMs;
 		// The only limit that Node keeps for a server that does not listen itself.
 		this.#server.setTimeout(IDLE_TIMEOUT_MS);
 		this.#server.on("request", (req, res) => this.#carry(req, res));
@@ -92,13 +98,22 @@ export class Injector {
 	/** Takes over a guest's connection, whose requests are to go this lane. It ends with the connection. */
 	take(socket: Socket, lane: Lane): void {
 		const agent = new LaneAgent(lane);
-		this.#lanes.set(socket, { lane, agent, waiting: 0, answered: Promise.resolve() });
-		socket.once("close", () => agent.destroy());
+		const taken = { lane, agent, waiting: 0, answered: Promise.resolve(), headTimer: this.#headTimer(socket) };
+		this.#lanes.set(socket, taken);
+		socket.once("close", () => {
+			clearTimeout(taken.headTimer);
+			agent.destroy();
+		});
 		this.#server.emit("connection", socket);
+	}
+
+	#headTimer(socket: Socket): NodeJS.Timeout {
+		return setTimeout(() => socket.destroy(), this.#headTimeoutMs).unref();
 	}
 
 	#carry(req: IncomingMessage, res: ServerResponse): void {
 		const taken = this.#lanes.get(req.socket);
+		clearTimeout(taken?.headTimer);
 		const path = taken && pathOf(req, taken.lane.name);
 		res.on("error", () => {});
 		req.on("error", () => {});
@@ -116,6 +131,7 @@ export class Injector {
 		taken.answered = promise;
 		res.once("close", () => {
 			taken.waiting--;
+			if (taken.waiting === 0 && !req.socket.destroyed) taken.headTimer = this.#headTimer(req.socket);
 			resolve();
 		});
 		void before.then(() => {
@@ -156,6 +172,7 @@ export class Injector {
 	#upgrade(req: IncomingMessage, socket: Duplex, head: Buffer): void {
 		const taken = this.#lanes.get(req.socket);
 		const path = taken && pathOf(req, taken.lane.name);
+		clearTimeout(taken?.headTimer);
 		socket.on("error", () => socket.destroy());
 		if (taken === undefined || path === undefined || taken.waiting > 0) {
 			socket.destroy();
