@@ -1,6 +1,6 @@
 import { availableParallelism } from "node:os";
 import type { Logger } from "pino";
-import type { ContainerConfig, Engines, SandboxEngine, Slot, SlotPool } from "../engine/index.ts";
+import type { ContainerConfig, EgressPolicy, Engines, SandboxEngine, Slot, SlotPool } from "../engine/index.ts";
 import { newSandboxId } from "../protocol/index.ts";
 import type { Artifact, Store } from "../store/index.ts";
 
@@ -12,6 +12,8 @@ import type { Artifact, Store } from "../store/index.ts";
 export interface ContainerAhead {
 	readonly id: string;
 	readonly slot: Slot;
+	/** What the slot is open for already; undefined: it reaches nothing yet. */
+	readonly egress?: EgressPolicy;
 }
 
 export interface ContainersAheadOptions {
@@ -28,6 +30,8 @@ interface Shelf {
 	readonly ready: ContainerAhead[];
 }
 
+/** What most orders say: their starts need not set it, which would take a processor from the restore for 15 ms. */
+const USUAL_EGRESS: EgressPolicy = { internet: true, allowCidrs: [], denyCidrs: [] };
 /** Refilling begins this long after the last start: the first calls to a new sandbox come at once. */
 const QUIET_MS = 40;
 /** Starts that leave a processor for refilling. Making a container beside a restore on two cores slows it by a third. */
@@ -116,10 +120,11 @@ export class ContainersAhead {
 	async #make(shelf: Shelf): Promise<ContainerAhead> {
 		const { signal } = this.#closing;
 		const slot = await this.#options.slots.acquire(signal);
-		const container = { id: `${newSandboxId()}-ahead`, slot };
+		const container = { id: `${newSandboxId()}-ahead`, slot, egress: USUAL_EGRESS };
 		try {
 			await this.#options.slots.prepare(slot, signal);
-			await shelf.engine.create({ ...shelf.config, ...container }, signal);
+			await this.#options.slots.setEgress(slot, USUAL_EGRESS, signal);
+			await shelf.engine.create({ ...shelf.config, id: container.id, slot }, signal);
 			return container;
 		} catch (error) {
 			await this.#discard(shelf.engine, container);

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from "node:util";
 import type { Logger } from "pino";
 import type { ContainerConfig, EgressPolicy, Engines, SandboxEngine, SlotPool } from "../engine/index.ts";
 import { containerId, OffshootError } from "../protocol/index.ts";
@@ -104,7 +105,13 @@ export class LocalNode implements NodeClient {
 		const place = (warm && this.#ahead.take(artifact)) || (await this.#newPlace(order, limit));
 		const record = newRecord(order, artifact, place);
 		try {
-			const begun = warm ? this.#restore(record, order, artifact, limit) : this.#boot(record, order, artifact, limit);
+			// An open slot gets the guest's own policy before the guest begins; a closed one may get it meanwhile.
+			if (place.egress !== undefined && !isDeepStrictEqual(place.egress, order.egress))
+				await this.#options.slots.setEgress(place.slot, order.egress, limit);
+			const policy = place.egress === undefined ? order.egress : undefined;
+			const begun = warm
+				? this.#restore(record, order, artifact, policy, limit)
+				: this.#boot(record, order, artifact, policy, limit);
 			return startedOf(await begun);
 		} catch (error) {
 			await this.#removeContainer(record);
@@ -142,15 +149,29 @@ export class LocalNode implements NodeClient {
 		throw new OffshootError("conflict", text, { shouldRetry: false });
 	}
 
-	async #restore(record: ContainerRecord, order: StartOrder, artifact: Artifact, signal: AbortSignal): Promise<ContainerRecord> {
-		const state = await this.#begin(record, order, signal, (engine, config) => engine.restore(config, artifact.imageDir, signal));
+	async #restore(
+		record: ContainerRecord,
+		order: StartOrder,
+		artifact: Artifact,
+		policy: EgressPolicy | undefined,
+		signal: AbortSignal,
+	): Promise<ContainerRecord> {
+		const state = await this.#begin(record, policy, signal, (engine, config) =>
+			engine.restore(config, artifact.imageDir, signal),
+		);
 		const ready = await this.#initialise({ ...record, ...hostProcess(state.pid) }, order, signal);
 		await this.#options.records.put(ready);
 		return ready;
 	}
 
-	async #boot(record: ContainerRecord, order: StartOrder, artifact: Artifact, signal: AbortSignal): Promise<ContainerRecord> {
-		const { state, controlKey } = await this.#begin(record, order, signal, (engine, config) =>
+	async #boot(
+		record: ContainerRecord,
+		order: StartOrder,
+		artifact: Artifact,
+		policy: EgressPolicy | undefined,
+		signal: AbortSignal,
+	): Promise<ContainerRecord> {
+		const { state, controlKey } = await this.#begin(record, policy, signal, (engine, config) =>
 			coldStart(this.#options, engine, config, { artifact, hostname: order.sandboxId }, signal),
 		);
 		const { cpuFeatures, records } = this.#options;
@@ -162,9 +183,10 @@ export class LocalNode implements NodeClient {
 		return ready;
 	}
 
+	/** @param policy for a slot that has none yet */
 	async #begin<T>(
 		record: ContainerRecord,
-		order: StartOrder,
+		policy: EgressPolicy | undefined,
 		signal: AbortSignal,
 		run: (engine: SandboxEngine, config: ContainerConfig) => Promise<T>,
 	): Promise<T> {
@@ -173,11 +195,10 @@ export class LocalNode implements NodeClient {
 		const rootfs = await store.rootfs(record.rootfs.id);
 		await records.put(record);
 		const { containerId: id, slot, spec, resources } = record;
-		// A fresh slot reaches nothing until it has its policy, so the guest may start while that is being set. Both must
-		// have ended before anybody cleans up after one of them.
+		// Both must have ended before anybody cleans up after one of them.
 		const [begun, policySet] = await Promise.allSettled([
 			run(engine, { id, rootfsPath: rootfs.path, slot, spec, resources }),
-			slots.setEgress(slot, order.egress, signal),
+			policy && slots.setEgress(slot, policy, signal),
 		]);
 		if (begun.status === "rejected") throw begun.reason;
 		if (policySet.status === "rejected") throw policySet.reason;
