@@ -50,6 +50,21 @@ export function promisedMore(random: Random): number | undefined {
 	return chance < 0.2 ? Math.floor(random() * 50) : 0;
 }
 
+/** Header lines that are wrong, or ask for what the request does not keep, whatever server they are sent to. */
+export const HTTP_HEADERS: readonly string[] = [
+	"Transfer-Encoding: chunked",
+	"Transfer-Encoding: xchunked",
+	"Content-Length: 0",
+	"Content-Length: -1",
+	"Expect: 100-continue",
+	"Expect: everything",
+	"Upgrade: h2c",
+	"Connection: Upgrade\r\nUpgrade: websocket",
+	`${"X-Many: y\r\n".repeat(1500)}X-Last: y`,
+	"Bad Header: x",
+	": nameless",
+];
+
 /** What is no request of HTTP/1.1, or far too long for one. */
 export const NOT_HTTP: readonly Buffer[] = [
 	Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\u0004\0\0\0\0\0"),

@@ -8,6 +8,7 @@ import {
 	attempt,
 	damaged,
 	envelope,
+	HTTP_HEADERS,
 	NOT_HTTP,
 	promisedMore,
 	type RequestParts,
@@ -185,6 +186,7 @@ const CHUNKED = [
 const BODIES = [MESSAGES, MESSAGES, FORMS, ENVELOPES, CHUNKED, [GZIP, GZIP.subarray(0, 50), Buffer.alloc(20_000)]];
 
 const HEADERS = [
+	...HTTP_HEADERS,
 	"Content-Encoding: gzip",
 	"Content-Encoding: br",
 	"Content-Encoding: gzip, gzip",
@@ -211,19 +213,8 @@ const HEADERS = [
 	`X-Metadata-Long: ${"v".repeat(4500)}`,
 	`X-Metadata-${"k".repeat(300)}: v`,
 	`X-Long: ${"x".repeat(20_000)}`,
-	`${"X-Many: y\r\n".repeat(1500)}X-Last: y`,
-	"Transfer-Encoding: chunked",
-	"Transfer-Encoding: xchunked",
-	"Content-Length: 0",
-	"Content-Length: -1",
-	"Expect: 100-continue",
-	"Expect: everything",
-	"Upgrade: h2c",
-	"Connection: Upgrade\r\nUpgrade: websocket",
 	"Origin: null",
 	"X-Access-Token: ",
-	"Bad Header: x",
-	": nameless",
 ];
 
 const METHODS = ["POST", "POST", "POST", "POST", "GET", "GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS", "BREW", "post", ""];
