@@ -25,7 +25,7 @@ static void connection_free(struct connection *c) {
 
 static void update_interest(struct connection *c) {
 	uint32_t events = EPOLLRDHUP;
-	if (!c->busy && buffer_length(&c->out) < HIGH_WATER) events |= EPOLLIN;
+	if (c->closing || (!c->busy && buffer_length(&c->out) < HIGH_WATER)) events |= EPOLLIN;
 	if (buffer_length(&c->out) > 0) events |= EPOLLOUT;
 	source_interest(&c->socket, events);
 }
@@ -42,7 +42,18 @@ void connection_acknowledge(struct connection *c, int error) {
 	connection_send(c, 'A', code, sizeof code);
 }
 
-void connection_finish(struct connection *c) { c->closing = true; }
+/*
+ * Closes our half once all is sent. The other half stays open, and what comes there is thrown away, until the peer closes
+ * it: a peer that writes to a closed socket loses what it has not read yet, such as the end of a program.
+ */
+static void close_when_sent(struct connection *c) {
+	if (c->closing && buffer_length(&c->out) == 0) shutdown(c->socket.fd, SHUT_WR);
+}
+
+void connection_finish(struct connection *c) {
+	c->closing = true;
+	close_when_sent(c);
+}
 
 static void set_hostname(struct connection *c, struct reader *r) {
 	size_t length;
@@ -109,6 +120,7 @@ static bool receive(struct connection *c) {
 	ssize_t n = read(c->socket.fd, chunk, sizeof chunk);
 	if (n < 0) return errno == EAGAIN || errno == EINTR;
 	if (n == 0) return false;
+	if (c->closing) return true;
 	buffer_append(&c->in, chunk, (size_t)n);
 	return true;
 }
@@ -126,10 +138,11 @@ static void ready(struct source *s, uint32_t events) {
 	if (alive && (events & EPOLLOUT)) alive = flush(c);
 	if (alive && (events & EPOLLIN)) alive = receive(c) && handle_frames(c);
 	else if (events & EPOLLRDHUP) alive = false;
-	if (!alive || (c->closing && buffer_length(&c->out) == 0)) {
+	if (!alive) {
 		connection_free(c);
 		return;
 	}
+	close_when_sent(c);
 	if (c->process != NULL) process_pump(c->process);
 	if (c->watch != NULL) watch_pump(c->watch);
 	update_interest(c);
@@ -138,8 +151,8 @@ static void ready(struct source *s, uint32_t events) {
 /* The frame that kept the connection busy is done. */
 void connection_resume(struct connection *c) {
 	c->busy = false;
-	/* Called from another source's event: a broken peer is dropped at its next event, not here. */
-	if (!handle_frames(c)) c->closing = true;
+	/* Called from another source's event: a broken peer is dropped at its next event, which this is, not here. */
+	if (!handle_frames(c)) shutdown(c->socket.fd, SHUT_RDWR);
 	update_interest(c);
 }
 

@@ -89,6 +89,23 @@ describe("programs", () => {
 		await expect(run({ args: ["x".repeat(9_000_000)] })).rejects.toMatchObject({ code: "E2BIG" });
 	});
 
+	test("that ended before they were spoken to still tell how, and what they printed", async () => {
+		const program = await sysd.spawn({ ...REQUEST, args: ["-c", "sleep 0.2; echo last words; exit 3"], input: "pipe" });
+		program.pause();
+		while ((await sysd.list()).some(({ pid }) => pid === program.pid)) continue;
+		await sysd.list();
+		const close = program.closeInput();
+		await sysd.list();
+		const heard: unknown[] = [];
+		const ended = new Promise((resolve) => {
+			program.listen({ output: (kind, data) => heard.push([kind, data.toString()]), end: resolve });
+		});
+		program.resume();
+		expect(await ended).toEqual({ exitCode: 3, signal: 0, coreDumped: false });
+		expect(heard).toEqual([["stdout", "last words\n"]]);
+		await close;
+	});
+
 	test("that dump core are told so by number", async () => {
 		const { end } = await run({ args: ["-c", "kill -SEGV $$"] });
 		expect(end?.signal).toBe(11);
