@@ -2,9 +2,9 @@
 import type { Admission, Control } from "../control/index.ts";
 import { AGENT_PORT, CONTROL_PORT, isSameSecret, OffshootError } from "../protocol/index.ts";
 import * as answers from "./answers.ts";
+import type { Plan } from "./asking.ts";
 import type { ClientRequest } from "./client.ts";
 import { isControlOnlyPath } from "./control-paths.ts";
-import type { Plan } from "./exchange.ts";
 import type { Guest, Guests } from "./guests.ts";
 import { findSigner, signedFileRequest } from "./signed-files.ts";
 import {

@@ -7,7 +7,7 @@ import { constants, Http2ServerRequest, Http2ServerResponse } from "node:http2";
 import type { Socket } from "node:net";
 import type { Readable } from "node:stream";
 import { dropSocket } from "./drop.ts";
-import { fields } from "./fields.ts";
+import { withoutFields } from "./fields.ts";
 
 export interface ClientRequest extends Readable {
 	readonly method?: string | undefined;
@@ -50,11 +50,21 @@ export function writeHead(res: ClientResponse, from: IncomingMessage, headers: s
 	const status = from.statusCode ?? 502;
 	if (res instanceof Http2ServerResponse) {
 		res.sendDate = false;
-		writeHttp2Head(res, status, headers);
+		// A length that does not come true is an error of the whole stream (RFC 9113 §8.1.1).
+		writeHttp2Head(res, status, takesBody(res, from) ? headers : withoutFields(CONTENT_LENGTH, headers));
 	} else if (res instanceof ServerResponse) {
 		res.sendDate = false;
 		res.writeHead(status, from.statusMessage ?? "", headers);
 	}
+}
+
+const CONTENT_LENGTH: ReadonlySet<string> = new Set(["content-length"]);
+/** Answers without content (RFC 9110 §15.3.5, §15.3.6). A guest's HTTP/1.1 can frame some all the same. */
+const EMPTY: ReadonlySet<number> = new Set([204, 205]);
+
+/** False when the answer ends with its head: with HTTP/2 there is no way to send more. */
+export function takesBody(res: ClientResponse, from: IncomingMessage): boolean {
+	return !(res instanceof Http2ServerResponse && EMPTY.has(from.statusCode ?? 0));
 }
 
 /** Fields of HTTP/1.1 that HTTP/2 forbids (RFC 9113 §8.2.2); Node throws for them. */
@@ -73,7 +83,7 @@ const ONLY_HTTP1 = new Set([
  * else the answer in its place would fail by the same field
  */
 export function writeHttp2Head(res: Http2ServerResponse, status: number, headers: readonly string[]): void {
-	const allowed = [...fields(headers)].filter(([name]) => !ONLY_HTTP1.has(name.toLowerCase())).flat();
+	const allowed = withoutFields(ONLY_HTTP1, headers);
 	try {
 		// Without words beside the status: HTTP/2 has none. Node takes the flat form, its types don't know.
 		res.writeHead(status, allowed as never);

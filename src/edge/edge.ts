@@ -6,6 +6,7 @@ import type { IncomingMessage } from "node:http";
 import { constants, type Http2ServerRequest, type Http2ServerResponse } from "node:http2";
 import type { Duplex } from "node:stream";
 import type { Logger } from "pino";
+import { offeredProtocols } from "../protocol/index.ts";
 import { Admissions, type EdgeControl, isAddressed, type Verdict } from "./admission.ts";
 import { internalError, sendAnswer, unknownProtocol } from "./answers.ts";
 import { type ClientRequest, type ClientResponse, hasBody, isOpen } from "./client.ts";
@@ -78,7 +79,7 @@ export function createEdge({ control, log, connectionLimit = DEFAULT_CONNECTION_
 
 		upgrades(req) {
 			// A request with a body is served as an ordinary one: its body would be taken for the tunnel's first bytes.
-			return req.headers.upgrade?.toLowerCase() !== "h2c" && !hasBody(req) && this.handles(req);
+			return offeredProtocols(req.headers.upgrade) !== "" && !hasBody(req) && this.handles(req);
 		},
 
 		request(req, res) {

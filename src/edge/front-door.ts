@@ -5,9 +5,9 @@
 import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { Duplex } from "node:stream";
+import { IDLE_TIMEOUT_MS } from "./asking.ts";
 import { dropSocket, isDropped } from "./drop.ts";
 import type { Edge } from "./edge.ts";
-import { IDLE_TIMEOUT_MS } from "./exchange.ts";
 import { createHttp2, type Http2Door } from "./http2.ts";
 import { type Certificate, openTls, type TlsListener, type TlsOptions } from "./tls-listener.ts";
 

@@ -78,18 +78,21 @@ describe("a second request hidden in the first", () => {
 		expect(agent.requests.filter((req) => req.url !== "/outer")).toEqual([]);
 	});
 
-	test("behind an h2c upgrade is not served: the upgrade is ignored and the connection ends", async () => {
-		const connection = rawConnection(edge.port);
-		const upgrade = "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk";
-		connection.socket.write(
-			`GET /a HTTP/1.1\r\n${host}\r\n${upgrade}\r\n\r\nGET /b HTTP/1.1\r\nHost: 49982-iabc.localhost\r\n\r\n`,
-		);
-		expect(await connection.end).toBe("fin");
-		expect(connection.received()).toMatch(/200 OK[\s\S]*Connection: close[\s\S]*agent$/);
-		expect(agent.requests[0]?.headers).not.toHaveProperty("upgrade");
-		expect(controlPort.requests).toEqual([]);
-		connection.socket.destroy();
-	});
+	test.each(["h2c", "H2C , h2c"])(
+		"behind an upgrade to %j is not served: it is ignored and the connection ends",
+		async (protocols) => {
+			const connection = rawConnection(edge.port);
+			const upgrade = `Connection: Upgrade, HTTP2-Settings\r\nUpgrade: ${protocols}\r\nHTTP2-Settings: AAMAAABk`;
+			connection.socket.write(
+				`GET /a HTTP/1.1\r\n${host}\r\n${upgrade}\r\n\r\nGET /b HTTP/1.1\r\nHost: 49982-iabc.localhost\r\n\r\n`,
+			);
+			expect(await connection.end).toBe("fin");
+			expect(connection.received()).toMatch(/200 OK[\s\S]*Connection: close[\s\S]*agent$/);
+			expect(agent.requests[0]?.headers).not.toHaveProperty("upgrade");
+			expect(controlPort.requests).toEqual([]);
+			connection.socket.destroy();
+		},
+	);
 
 	test("behind an upgrade with a body stays that body", async () => {
 		const answer = await rawRequest(

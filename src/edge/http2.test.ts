@@ -9,7 +9,7 @@ import {
 	type OutgoingHttpHeaders,
 } from "node:http2";
 import { get } from "node:https";
-import { createServer } from "node:net";
+import { type AddressInfo, createServer } from "node:net";
 import { text } from "node:stream/consumers";
 import { connect as connectTls } from "node:tls";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
@@ -132,6 +132,18 @@ describe("a request over HTTP/2", () => {
 		const streams = Array.from({ length: 120 }, () => send({ ":path": "/stream" }).stream);
 		await Promise.all(streams.map((stream) => once(stream, "data")));
 		expect(client.remoteSettings.maxConcurrentStreams).toBeGreaterThanOrEqual(100);
+	});
+
+	test.each([204, 205, 304])("is answered %i without the body that the guest sends all the same", async (status) => {
+		const wrong = createServer((socket) => {
+			socket.once("data", () => socket.end(`HTTP/1.1 ${status} Wrong\r\nX-Y: z\r\nContent-Length: 4\r\n\r\nbody`));
+			socket.on("error", () => {});
+		}).listen(0, "127.0.0.1");
+		await once(wrong, "listening");
+		const { port } = wrong.address() as AddressInfo;
+		const answer = await ask({ ":authority": host("iabc", port) });
+		wrong.close();
+		expect(answer).toMatchObject({ headers: { ":status": status, "x-y": "z" }, body: "", code: 0, complete: true });
 	});
 
 	test("tells the guest when its client leaves", async () => {

@@ -5,8 +5,8 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from "node:http";
 import { createServer, type Http2ServerRequest, type Http2ServerResponse, type ServerHttp2Session } from "node:http2";
 import type { TLSSocket } from "node:tls";
+import { IDLE_TIMEOUT_MS } from "./asking.ts";
 import type { Edge } from "./edge.ts";
-import { IDLE_TIMEOUT_MS } from "./exchange.ts";
 import { connectProtocol } from "./stream-tunnel.ts";
 
 /** Clients expect at least 100 (RFC 9113 §6.5.2). */

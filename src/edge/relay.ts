@@ -1,6 +1,6 @@
 /** Passes bodies on, chunk by chunk as they come, at the pace of the slower side. */
 import type { ClientRequest as GuestRequest, IncomingMessage } from "node:http";
-import { addTrailers, type ClientRequest, type ClientResponse, flushHead, isOpen, writeHead } from "./client.ts";
+import { addTrailers, type ClientRequest, type ClientResponse, flushHead, isOpen, takesBody, writeHead } from "./client.ts";
 import { fields } from "./fields.ts";
 import { responseHeaders } from "./headers.ts";
 
@@ -10,10 +10,11 @@ import { responseHeaders } from "./headers.ts";
  */
 export function relayResponse(from: IncomingMessage, to: ClientResponse): void {
 	writeHead(to, from, responseHeaders(from));
+	const withBody = takesBody(to, from);
 	let started = false;
 	from.on("data", (chunk: Buffer) => {
 		started = true;
-		if (!to.write(chunk)) from.pause();
+		if (withBody && !to.write(chunk)) from.pause();
 	});
 	to.on("drain", () => from.resume());
 	from.on("end", () => {

@@ -4,16 +4,14 @@
  * the other streams of the connection.
  */
 import { createHash, randomBytes } from "node:crypto";
-import type { ClientRequest as GuestRequest, IncomingMessage } from "node:http";
+import type { IncomingMessage } from "node:http";
 import type { Http2ServerRequest, Http2ServerResponse } from "node:http2";
 import type { Socket } from "node:net";
-import { type Answer, failed, portClosed, sendAnswer } from "./answers.ts";
-import { dropResponse, isOpen, writeHttp2Head } from "./client.ts";
-import { IDLE_TIMEOUT_MS, type Plan } from "./exchange.ts";
-import { fields } from "./fields.ts";
-import type { Flow, Guest } from "./guests.ts";
+import { failed } from "./answers.ts";
+import { Asking, IDLE_TIMEOUT_MS } from "./asking.ts";
+import { isOpen, writeHttp2Head } from "./client.ts";
+import { withoutFields } from "./fields.ts";
 import { responseHeaders, upgradeHeaders } from "./headers.ts";
-import { relayResponse } from "./relay.ts";
 import { requestUpgrade } from "./tunnel.ts";
 
 const NONCE_BYTES = 16;
@@ -29,49 +27,32 @@ export function connectProtocol(req: Http2ServerRequest): string | undefined {
 	return typeof protocol === "string" ? protocol.toLowerCase() : undefined;
 }
 
-export class StreamTunnel implements Flow {
-	readonly #req: Http2ServerRequest;
-	readonly #res: Http2ServerResponse;
-	readonly #guest: Guest;
-	readonly #plan: Plan;
+export class StreamTunnel extends Asking<Http2ServerRequest, Http2ServerResponse> {
 	readonly #nonce = randomBytes(NONCE_BYTES).toString("base64");
-	#upstream: GuestRequest | undefined;
 	#remote: Socket | undefined;
-	#settled = false;
 
-	constructor(req: Http2ServerRequest, res: Http2ServerResponse, guest: Guest, plan: Plan) {
-		this.#req = req;
-		this.#res = res;
-		this.#guest = guest;
-		this.#plan = plan;
-	}
-
-	start(): void {
-		this.#guest.add(this);
-		this.#res.once("close", () => this.#leave());
-		this.#res.on("error", () => {});
-		this.#req.on("error", () => {});
-		const upstream = requestUpgrade(this.#guest, this.#plan, "GET", this.#handshake());
-		this.#upstream = upstream;
+	protected override send(): void {
+		const upstream = requestUpgrade(this.guest, this.plan, "GET", this.#handshake());
+		this.upstream = upstream;
 		upstream.on("upgrade", (response, remote, first) => this.#onUpgrade(response, remote as Socket, first));
 		upstream.on("response", (response) => this.#onDeclined(response));
-		upstream.on("error", () => this.#answer(portClosed(this.#plan.sandboxId, this.#plan.port)));
+		upstream.on("error", () => this.answerClosed());
 		upstream.end();
 	}
 
-	end(answer: Answer): void {
-		this.#answer(answer);
+	protected override release(): void {
+		this.#remote?.destroy();
 	}
 
 	#handshake(): string[] {
-		const headers = without(HANDSHAKE, upgradeHeaders(this.#req, this.#plan, "websocket"));
-		if (this.#req.headers["sec-websocket-version"] === undefined) headers.push("Sec-WebSocket-Version", VERSION);
+		const headers = withoutFields(HANDSHAKE, upgradeHeaders(this.req, this.plan, "websocket"));
+		if (this.req.headers["sec-websocket-version"] === undefined) headers.push("Sec-WebSocket-Version", VERSION);
 		return [...headers, "Sec-WebSocket-Key", this.#nonce];
 	}
 
 	#onUpgrade(response: IncomingMessage, remote: Socket, first: Buffer): void {
 		remote.on("error", () => {});
-		if (this.#settled || !isOpen(this.#res)) {
+		if (this.settled || !isOpen(this.res)) {
 			remote.destroy();
 			return;
 		}
@@ -82,28 +63,28 @@ export class StreamTunnel implements Flow {
 		}
 		this.#remote = remote;
 		remote.setNoDelay(true);
-		this.#res.sendDate = false;
+		this.res.sendDate = false;
 		try {
-			writeHttp2Head(this.#res, 200, without(HANDSHAKE, responseHeaders(response)));
+			writeHttp2Head(this.res, 200, withoutFields(HANDSHAKE, responseHeaders(response)));
 		} catch {
 			this.#decline("answered the WebSocket handshake with headers that cannot be passed on");
 			return;
 		}
-		if (first.length > 0) this.#res.write(first);
+		if (first.length > 0) this.res.write(first);
 		this.#relay(remote);
-		this.#res.stream.setTimeout(IDLE_TIMEOUT_MS, () => this.#cut());
+		this.res.stream.setTimeout(IDLE_TIMEOUT_MS, () => this.cut());
 	}
 
 	/** At the pace of the slower side. */
 	#relay(remote: Socket): void {
-		const [req, res] = [this.#req, this.#res];
+		const [req, res] = [this.req, this.res];
 		remote.on("data", (chunk: Buffer) => {
 			if (!res.write(chunk)) remote.pause();
 		});
 		res.on("drain", () => remote.resume());
 		remote.once("end", () => res.end());
 		remote.once("close", () => {
-			if (!remote.readableEnded) this.#cut();
+			if (!remote.readableEnded) this.cut();
 		});
 		req.on("data", (chunk: Buffer) => {
 			if (!remote.write(chunk)) req.pause();
@@ -113,55 +94,19 @@ export class StreamTunnel implements Flow {
 	}
 
 	#onDeclined(response: IncomingMessage): void {
-		if (this.#settled) return;
-		response.on("error", () => {});
 		const status = response.statusCode ?? 0;
-		// To the client it would mean that the WebSocket is open.
-		if (status >= 200 && status < 300) {
-			response.destroy();
-			this.#decline(`answered ${status} instead of opening a WebSocket`);
+		if (status < 200 || status >= 300) {
+			this.passOn(response);
 			return;
 		}
-		response.once("close", () => {
-			if (!response.complete) this.#cut();
-		});
-		try {
-			relayResponse(response, this.#res);
-		} catch {
-			this.#answer(portClosed(this.#plan.sandboxId, this.#plan.port));
-		}
+		// To the client it would mean that the WebSocket is open.
+		response.destroy();
+		this.#decline(`answered ${status} instead of opening a WebSocket`);
 	}
 
 	#decline(what: string): void {
-		const { sandboxId, port } = this.#plan;
-		this.#answer(failed(sandboxId, 502, `The server on port ${port} of the sandbox ${what}`));
-	}
-
-	#answer(answer: Answer): void {
-		if (this.#settled) return;
-		if (this.#res.headersSent) {
-			this.#cut();
-			return;
-		}
-		this.#settle();
-		sendAnswer(this.#req, this.#res, answer);
-	}
-
-	#cut(): void {
-		if (this.#settled) return;
-		this.#settle();
-		dropResponse(this.#req, this.#res);
-	}
-
-	#settle(): void {
-		this.#settled = true;
-		this.#upstream?.destroy();
-		this.#remote?.destroy();
-	}
-
-	#leave(): void {
-		this.#guest.remove(this);
-		this.#settle();
+		const { sandboxId, port } = this.plan;
+		this.answer(failed(sandboxId, 502, `The server on port ${port} of the sandbox ${what}`));
 	}
 }
 
@@ -169,9 +114,4 @@ function acceptOf(nonce: string): string {
 	return createHash("sha1")
 		.update(nonce + ACCEPT_SUFFIX)
 		.digest("base64");
-}
-
-/** The flat list without the fields of these names, lower case. */
-function without(names: ReadonlySet<string>, flat: readonly string[]): string[] {
-	return [...fields(flat)].filter(([name]) => !names.has(name.toLowerCase())).flat();
 }

@@ -6,10 +6,11 @@
 import { type ClientRequest, type IncomingMessage, request, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
+import { offeredProtocols } from "../protocol/index.ts";
 import { type Answer, portClosed, sendAnswer } from "./answers.ts";
+import { IDLE_TIMEOUT_MS, type Plan } from "./asking.ts";
 import { dropResponse } from "./client.ts";
 import { dropSocket } from "./drop.ts";
-import { IDLE_TIMEOUT_MS, type Plan } from "./exchange.ts";
 import { fields } from "./fields.ts";
 import type { Flow, Guest } from "./guests.ts";
 import { responseHeaders, upgradeHeaders } from "./headers.ts";
@@ -70,7 +71,7 @@ export class Tunnel implements Flow {
 	start(head: Buffer): void {
 		this.#guest.add(this);
 		this.#client.once("close", () => this.#leave());
-		const headers = upgradeHeaders(this.#req, this.#plan, this.#req.headers.upgrade ?? "");
+		const headers = upgradeHeaders(this.#req, this.#plan, offeredProtocols(this.#req.headers.upgrade));
 		const upstream = requestUpgrade(this.#guest, this.#plan, this.#req.method, headers);
 		this.#upstream = upstream;
 		upstream.on("upgrade", (response, remote, first) => this.#onUpgrade(response, remote as Socket, first, head));
