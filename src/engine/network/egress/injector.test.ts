@@ -87,6 +87,13 @@ test("adds fields once, in place of what the guest sent, and passes everything e
 	expect([response.statusCode, response.headers["set-cookie"]]).toEqual([201, ["a=1", "b=2"]]);
 });
 
+test.each([
+	["API.test.", "api.test"],
+	["api.test.:80", "api.test:80"],
+])("a host written %j is asked as %j: another of its sites may go by that", async (host, asked) => {
+	expect((await ask({ headers: { host } })).told.headers.host).toBe(asked);
+});
+
 test("a request for another host, for two, or to be shown what was added, is not carried", async () => {
 	const raw = async (...lines: string[]) => {
 		const socket = connect(portOf(door), "127.0.0.1");
@@ -168,11 +175,14 @@ test("an answer that breaks off at the host breaks off at the guest", async () =
 
 test("a WebSocket's opening request gets the fields, and its bytes go both ways", async () => {
 	const sockets = new WebSocketServer({ server: site });
-	sockets.on("connection", (socket, req) => socket.on("message", (data) => socket.send(`${data} ${req.headers.authorization}`)));
-	const socket = new WebSocket(`ws://127.0.0.1:${portOf(door)}/chat`, { headers: { host: "api.test" } });
+	sockets.on("connection", (socket, { headers }) =>
+		socket.on("message", (data) => socket.send(`${data} ${headers.authorization} ${headers.upgrade}`)),
+	);
+	const headers = { host: "api.test", upgrade: "h2c, websocket" };
+	const socket = new WebSocket(`ws://127.0.0.1:${portOf(door)}/chat`, { headers });
 	await once(socket, "open");
 	socket.send("hello");
-	expect(String((await once(socket, "message"))[0])).toBe("hello Bearer s3cret");
+	expect(String((await once(socket, "message"))[0])).toBe("hello Bearer s3cret websocket");
 	socket.terminate();
 });
 

@@ -6,6 +6,7 @@
 import { Agent, type ClientRequest, createServer, type IncomingMessage, request, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
+import { IDEMPOTENT_METHODS, offeredProtocols } from "../../../protocol/index.ts";
 import { normalizeHostName } from "./domains.ts";
 import { passedOn, withHeaders } from "./header-rules.ts";
 
@@ -30,9 +31,6 @@ const HEAD_TIMEOUT_MS = 60_000;
 const KEEP_ALIVE_MS = 60_000;
 /** Shorter than the idle limit of common servers. */
 const POOLED_IDLE_MS = 3_000;
-
-/** What a proxy may send again by itself. Source: RFC 9110 §9.2.2. */
-const IDEMPOTENT: ReadonlySet<string> = new Set(["DELETE", "GET", "HEAD", "OPTIONS", "PUT"]);
 
 /** Connections to the host of one lane, kept for the next request. */
 class LaneAgent extends Agent {
@@ -79,8 +77,7 @@ export class Injector {
 		maxHeaderSize: MAX_HEADER_BYTES,
 		keepAliveTimeout: KEEP_ALIVE_MS,
 		requestTimeout: 0,
-		// Inside HTTP/2 nobody would see its requests.
-		shouldUpgradeCallback: ({ headers }) => headers.upgrade?.toLowerCase() !== "h2c",
+		shouldUpgradeCallback: ({ headers }) => offeredProtocols(headers.upgrade) !== "",
 	});
 
 	constructor(headTimeoutMs = HEAD_TIMEOUT_MS) {
@@ -151,7 +148,7 @@ export class Injector {
 	/** @throws when Node cannot send such a request */
 	#send(req: IncomingMessage, res: ServerResponse, taken: Taken, path: string): void {
 		const { lane, agent } = taken;
-		const headers = withHeaders(req.rawHeaders, lane.headers);
+		const headers = headersFor(req, lane);
 		const body = hasBody(req);
 		if (body && (req.headers["content-length"] === undefined || req.headers["transfer-encoding"] !== undefined))
 			headers.push("Transfer-Encoding", "chunked");
@@ -161,7 +158,7 @@ export class Injector {
 		outgoing.on("error", (error) => {
 			if (res.headersSent || res.destroyed) res.destroy();
 			// Most likely the host closed it just as it was used again; if not, asking twice does no harm.
-			else if (outgoing.reusedSocket && !body && IDEMPOTENT.has(req.method ?? "")) this.#trySend(req, res, taken, path);
+			else if (outgoing.reusedSocket && !body && IDEMPOTENT_METHODS.has(req.method ?? "")) this.#trySend(req, res, taken, path);
 			else refuse(req, res, 502, `${lane.name} could not be reached: ${reasonOf(error)}`);
 		});
 		if (body) req.pipe(outgoing);
@@ -187,7 +184,8 @@ export class Injector {
 
 	/** @throws when Node cannot send such a request */
 	#sendUpgrade(req: IncomingMessage, socket: Duplex, head: Buffer, { lane, agent }: Taken, path: string): void {
-		const headers = [...withHeaders(req.rawHeaders, lane.headers), "Connection", "Upgrade", "Upgrade", req.headers.upgrade ?? ""];
+		const protocols = offeredProtocols(req.headers.upgrade);
+		const headers = [...headersFor(req, lane), "Connection", "Upgrade", "Upgrade", protocols];
 		const outgoing = request({ agent, method: req.method, path, headers });
 		socket.once("close", () => outgoing.destroy());
 		outgoing.on("error", () => socket.destroy());
@@ -219,6 +217,12 @@ function pathOf({ url = "", headers, rawHeaders }: IncomingMessage, name: string
 	const [, authority, path = ""] = /^https?:\/\/([^/?#]+)(.*)$/i.exec(url) ?? [];
 	if (hostIn(authority) !== name) return undefined;
 	return path.startsWith("/") ? path : `/${path}`;
+}
+
+/** The host is restated: a server may take another way of writing it for another of its sites. */
+function headersFor({ headers: { host = "" }, rawHeaders }: IncomingMessage, lane: Lane): string[] {
+	const port = /:\d+$/.exec(host)?.[0] ?? "";
+	return withHeaders(rawHeaders, { Host: lane.name + port, ...lane.headers });
 }
 
 function hostIn(authority: string | undefined): string | undefined {
