@@ -86,13 +86,14 @@ async function compose(
 	const cgroups = openCgroups(instanceId);
 	if (cgroups === undefined) log.warn("this host has no cgroups to bound sandboxes with: `offshoot doctor` says why");
 	const engines = await openEngines({ ...engineDirectories(config.dataDir, runtimeDir), cgroups }, options.runsc);
-	const authority = await openEgressAuthority(join(config.dataDir, "egress"));
+	const authority = await openEgressAuthority(join(config.dataDir, "egress"), signal);
 	const slots = await openSlots(options, authority, log, signal);
 	teardown.add("network slots", () => slots.close());
 	const records = await openRecords(join(runtimeDir, "containers"));
 	await progress.step("Sandboxes of an earlier run", () => adopt({ engines, slots, records, log }, signal));
 
-	const trust = await readHostTrust(authority.certificate);
+	const trust = await readHostTrust(authority.certificate, signal);
+	if (trust === undefined) log.warn("this host has no trust store to give to sandboxes: `offshoot doctor` says why");
 	const templates = await prepareTemplates(config, { store, engines, slots, trust }, progress, signal);
 	const host = new HostProbe(config.dataDir);
 	const node = await openNode({ store, engines, slots, records, trust, host, log }, signal);
@@ -140,7 +141,9 @@ async function listen(
 	const door = await openFrontDoor({ api: api.handler, edge, bind, port, ...(tls && { tls }), signal: closing.signal });
 	teardown.add("listener", () => door.close());
 	if (tls === undefined) return;
-	teardown.add("certificate", followCertificate({ config, current: tls, use: (renewed) => door.renew(renewed), log }));
+	const following = new AbortController();
+	teardown.add("certificate", () => following.abort());
+	followCertificate({ config, current: tls, use: (renewed) => door.renew(renewed), log }, following.signal);
 }
 
 async function openSlots(

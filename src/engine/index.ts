@@ -18,5 +18,6 @@ export {
 } from "./host/process-identity.ts";
 export { replaceFile, replaceFileSync } from "./host/replace-file.ts";
 export { type RunLinesOptions, runLines } from "./host/run-lines.ts";
+export { findTrustStore, readTrustStore } from "./host/trust-store.ts";
 export * from "./network/index.ts";
 export * from "./types.ts";

@@ -3,7 +3,7 @@
  * the instance's own for requests that get header fields on their way out.
  */
 import { createHash } from "node:crypto";
-import { readFile } from "node:fs/promises";
+import { readTrustStore } from "../engine/index.ts";
 
 export interface Trust {
 	/** The whole bundle, PEM. */
@@ -12,15 +12,12 @@ export interface Trust {
 	readonly digest: string;
 }
 
-/** Where Debian's family keeps it. */
-const BUNDLE = "/etc/ssl/certs/ca-certificates.crt";
-
 /**
- * Undefined on a host without a trust store there: guests keep their own.
+ * Undefined on a host without a trust store: guests keep their own.
  * @param own PEM of what guests trust besides
  */
-export async function readHostTrust(own: string): Promise<Trust | undefined> {
-	const host = await readFile(BUNDLE, "utf8").catch(() => undefined);
+export async function readHostTrust(own: string, signal: AbortSignal): Promise<Trust | undefined> {
+	const host = await readTrustStore(signal);
 	if (host === undefined) return undefined;
 	const bundle = `${host.trimEnd()}\n${own}`;
 	return { bundle, digest: createHash("sha256").update(bundle).digest("hex") };

@@ -10,6 +10,7 @@ import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
+import { CA_BUNDLE } from "../../src/protocol/index.ts";
 
 const execute = promisify(execFile);
 const LAB = join(import.meta.dirname, "../network/lab");
@@ -62,9 +63,8 @@ export class Internet implements AsyncDisposable {
 		};
 		await Promise.all([inside("web.ts", JSON.stringify({ key, cert, from: OTHER_SITE })), inside("server.ts", "8080", "dns")]);
 		// The host of this internet trusts its web servers, and so do the guests that it gives its trust to.
-		const bundle = "/etc/ssl/certs/ca-certificates.crt";
-		await execute("sh", ["-ec", `cat ${bundle} ${cert} > ${directory}/trust.crt`]);
-		const mounts = `mount --bind ${directory}/resolv.conf /etc/resolv.conf; mount --bind ${directory}/trust.crt ${bundle}`;
+		await execute("sh", ["-ec", `cat ${CA_BUNDLE} ${cert} > ${directory}/trust.crt`]);
+		const mounts = `mount --bind ${directory}/resolv.conf /etc/resolv.conf; mount --bind ${directory}/trust.crt ${CA_BUNDLE}`;
 		const script = `${mounts}; echo ready; exec sleep infinity`;
 		const holder = spawn("unshare", ["--mount", "--propagation", "slave", "sh", "-ec", script], {
 			stdio: ["ignore", "pipe", "inherit"],

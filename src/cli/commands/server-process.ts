@@ -38,7 +38,7 @@ export async function runServerProcess(options: ServerProcess, signal: AbortSign
 		if (event.kind === "started") lock.tell({ state, step: event.title });
 	});
 	await requirePorts(config);
-	const tls = await loadTls(config);
+	const tls = await loadTls(config, signal);
 	await preparePackages(progress, signal);
 	const runsc = await prepareRunsc(config, progress, signal);
 	const [instanceId, apiKey] = [await ensureInstanceId(config.dataDir), await ensureApiKey(config.dataDir)];

@@ -8,7 +8,16 @@ import { formatResults } from "../commands/doctor.ts";
 import { readConfig } from "../config.ts";
 import { type Check, examine, type Finding, fail, ok, warn } from "./check.ts";
 import { checkRunsc, checkTemplates } from "./engine-checks.ts";
-import { checkCgroups, checkDisk, checkKernel, checkNode, checkPackages, checkPort, checkRoot } from "./host-checks.ts";
+import {
+	checkCgroups,
+	checkDisk,
+	checkKernel,
+	checkNode,
+	checkPackages,
+	checkPort,
+	checkRoot,
+	checkTrust,
+} from "./host-checks.ts";
 import { checkForwarding, checkNeeded } from "./network-checks.ts";
 import { probeDisk, probePort, probeTemplates } from "./probes.ts";
 import { hostChecks } from "./table.ts";
@@ -39,6 +48,8 @@ describe("every check", () => {
 		["node: too old", checkNode("v22.18.0"), "fail", /v22\.18\.0/],
 		["packages: there", checkPackages([], ""), "ok", /all/],
 		["packages: missing", checkPackages(["nftables"], "apt-get install nftables"), "fail", /nftables/],
+		["trust store: there", checkTrust("/etc/x.crt"), "ok", /what \/etc\/x\.crt does/],
+		["trust store: missing", checkTrust(undefined), "warn", /over HTTPS/],
 		["network: works", checkNeeded({ ok: true, detail: "it works" }), "ok", /it works/],
 		["network: refused", checkNeeded({ ok: false, detail: "not permitted", fix: "be root" }), "fail", /not permitted/],
 		["forward: open", checkForwarding({ ok: true, detail: "nothing drops" }), "ok", /nothing drops/],

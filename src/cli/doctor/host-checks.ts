@@ -97,6 +97,15 @@ export function checkPort({ bind, port, ownServer, error }: PortFacts): Finding 
 	return fail(`cannot listen on ${bind}:${port} (${error})`, "set OFFSHOOT_PORT to another port");
 }
 
+/** @param path of the host's trust store */
+export function checkTrust(path: string | undefined): Finding {
+	if (path !== undefined) return ok(`sandboxes trust what ${path} does`);
+	return warn(
+		"no trust store: sandboxes trust what their template did, and headers of network.rules reach no host over HTTPS",
+		"apt-get install --reinstall ca-certificates && update-ca-certificates",
+	);
+}
+
 /** @param missing names of packages that are not installed */
 export function checkPackages(missing: readonly string[], installLine: string): Finding {
 	if (missing.length === 0) return ok("all installed");

@@ -1,12 +1,21 @@
 /** Every check of `doctor`, in the order in which they are fixed. */
 import { release } from "node:os";
-import { findRunsc, probeForwardPolicy, probeNetdevEgress, probeNetns } from "../../engine/index.ts";
+import { findRunsc, findTrustStore, probeForwardPolicy, probeNetdevEgress, probeNetns } from "../../engine/index.ts";
 import type { Config } from "../config.ts";
 import { runningServer } from "../instance/server-file.ts";
 import { installLine, missingPackages } from "../prepare/packages.ts";
 import type { Check } from "./check.ts";
 import { checkRunsc, checkTemplates } from "./engine-checks.ts";
-import { checkCgroups, checkDisk, checkKernel, checkNode, checkPackages, checkPort, checkRoot } from "./host-checks.ts";
+import {
+	checkCgroups,
+	checkDisk,
+	checkKernel,
+	checkNode,
+	checkPackages,
+	checkPort,
+	checkRoot,
+	checkTrust,
+} from "./host-checks.ts";
 import { checkForwarding, checkNeeded } from "./network-checks.ts";
 import { probeCgroups, probeDisk, probePort, probeTemplates } from "./probes.ts";
 
@@ -17,6 +26,7 @@ export function hostChecks(config: Config): readonly Check[] {
 		{ id: "kernel", title: "kernel", look: async () => checkKernel(release()) },
 		{ id: "node", title: "Node", look: async () => checkNode(process.version) },
 		{ id: "packages", title: "Debian packages", look: lookAtPackages },
+		{ id: "trust", title: "trust store", look: async () => checkTrust(findTrustStore()) },
 		{ id: "netns", title: "network namespaces", look: async (signal) => checkNeeded(await probeNetns(signal)) },
 		{ id: "nftables", title: "nftables", look: async (signal) => checkNeeded(await probeNetdevEgress(signal)) },
 		{ id: "forward", title: "forwarding", look: async (signal) => checkForwarding(await probeForwardPolicy(signal)) },

@@ -18,15 +18,15 @@ export interface LoadedTls {
 
 /**
  * Undefined when no encrypted listener is wanted.
- * @throws OffshootError invalid_request when the certificate is missing, expired, without its key, or for another domain
+ * @throws the reason of `signal`; OffshootError invalid_request when the certificate is missing, expired, without its key, or for another domain
  */
-export async function loadTls(config: Config): Promise<LoadedTls | undefined> {
+export async function loadTls(config: Config, signal: AbortSignal): Promise<LoadedTls | undefined> {
 	if (config.tls === undefined) return undefined;
 	const { port } = config.tls;
 	const own = tlsFiles(config.dataDir);
 	const files = config.tls.files ?? own;
-	const cert = await readText(files.cert);
-	const key = await readText(files.key);
+	const cert = await readText(files.cert, signal);
+	const key = await readText(files.key, signal);
 	const certificate = parse(files.cert, () => new X509Certificate(cert));
 	const privateKey = parse(files.key, () => createPrivateKey(key));
 
@@ -38,8 +38,9 @@ export async function loadTls(config: Config): Promise<LoadedTls | undefined> {
 	return { port, cert, key, domain, authority: files === own ? own.authority : undefined };
 }
 
-async function readText(path: string): Promise<string> {
-	return readFile(path, "utf8").catch((error: NodeJS.ErrnoException) => {
+async function readText(path: string, signal: AbortSignal): Promise<string> {
+	return readFile(path, { encoding: "utf8", signal }).catch((error: NodeJS.ErrnoException) => {
+		signal.throwIfAborted();
 		throw refusal(`${path} cannot be read (${error.code})`);
 	});
 }

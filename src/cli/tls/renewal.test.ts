@@ -14,9 +14,10 @@ import { followCertificate } from "./renewal.ts";
 async function openServer() {
 	const dataDir = await mkdtemp(join(tmpdir(), "offshoot-renewal-"));
 	onTestFinished(() => rm(dataDir, { recursive: true, force: true }));
+	const ended = new AbortController();
 	const files = await renewCertificate(dataDir, "sbx.test");
 	const config = readConfig({ OFFSHOOT_DATA_DIR: dataDir, OFFSHOOT_TLS_PORT: "8443" });
-	const current = await loadTls(config);
+	const current = await loadTls(config, ended.signal);
 	if (current === undefined) throw new Error("there is a certificate");
 	const warnings: unknown[] = [];
 	const log = { info: () => {}, warn: (fields: object) => warnings.push(fields), error: () => {} };
@@ -29,9 +30,9 @@ async function openServer() {
 		tls: { ...current, port: 0 },
 		signal: new AbortController().signal,
 	});
-	const stop = followCertificate({ config, current, use: (renewed) => door.renew(renewed), log, everyMs: 20 });
+	followCertificate({ config, current, use: (renewed) => door.renew(renewed), log, everyMs: 20 }, ended.signal);
 	onTestFinished(async () => {
-		stop();
+		ended.abort();
 		await door.close();
 	});
 	return { dataDir, files, door, warnings };

@@ -18,23 +18,30 @@ export interface Renewal {
 
 const EVERY_MS = 5_000;
 
-/** Looks at the files now and then: they may be links, or on a file system that tells of no change. @returns stops it */
-export function followCertificate({ config, current, use, log, everyMs = EVERY_MS }: Renewal): () => void {
+/** Looks at the files now and then: they may be links, or on a file system that tells of no change. */
+export function followCertificate({ config, current, use, log, everyMs = EVERY_MS }: Renewal, signal: AbortSignal): void {
 	let inUse = current;
-	let refused = "";
+	let refusal: { readonly reason: string; readonly told: boolean } | undefined;
 	const look = async () => {
 		try {
-			const found = await loadTls(config);
-			if (found === undefined || (found.cert === inUse.cert && found.key === inUse.key)) return;
+			const found = await loadTls(config, signal);
+			if (found === undefined || (found.cert === inUse.cert && found.key === inUse.key)) {
+				refusal = undefined;
+				return;
+			}
 			if (found.domain !== inUse.domain) throw new Error(`it is for ${found.domain}, and this server is ${inUse.domain}`);
 			use(found);
 			inUse = found;
-			refused = "";
+			refusal = undefined;
 			log.info("the TLS certificate was renewed");
 		} catch (error) {
-			// Once for each reason, not at every look.
-			if (String(error) !== refused) log.warn({ err: error }, "the TLS certificate on disk cannot be used; the one before stays");
-			refused = String(error);
+			if (signal.aborted) return;
+			// Once for each reason, and only when it lasts: who renews writes two files, one after the other.
+			const lasts = refusal?.reason === String(error);
+			if (lasts && refusal?.told === false) {
+				log.warn({ err: error }, "the TLS certificate on disk cannot be used; the one before stays");
+			}
+			refusal = { reason: String(error), told: lasts };
 		}
 	};
 	let looking = Promise.resolve();
@@ -42,5 +49,5 @@ export function followCertificate({ config, current, use, log, everyMs = EVERY_M
 		looking = looking.then(look);
 	}, everyMs);
 	timer.unref();
-	return () => clearInterval(timer);
+	signal.addEventListener("abort", () => clearInterval(timer), { once: true });
 }

@@ -11,6 +11,7 @@ import { renewCertificate } from "./files.ts";
 import { loadTls } from "./load.ts";
 
 let dataDir: string;
+const { signal } = new AbortController();
 
 beforeEach(async () => {
 	dataDir = await mkdtemp(join(tmpdir(), "offshoot-cert-"));
@@ -60,9 +61,9 @@ describe("the certificate of a data directory", () => {
 
 	test("is found by the server, with the domain it is for", async () => {
 		const { authority } = await renewCertificate(dataDir, "sbx.test");
-		expect(await loadTls(config())).toMatchObject({ port: 8443, domain: "sbx.test:8443", authority });
-		expect(await loadTls(config({ OFFSHOOT_TLS_PORT: "443" }))).toMatchObject({ domain: "sbx.test" });
-		expect(await loadTls(config({ OFFSHOOT_DOMAIN: "sbx.test:9000" }))).toMatchObject({ domain: "sbx.test:9000" });
+		expect(await loadTls(config(), signal)).toMatchObject({ port: 8443, domain: "sbx.test:8443", authority });
+		expect(await loadTls(config({ OFFSHOOT_TLS_PORT: "443" }), signal)).toMatchObject({ domain: "sbx.test" });
+		expect(await loadTls(config({ OFFSHOOT_DOMAIN: "sbx.test:9000" }), signal)).toMatchObject({ domain: "sbx.test:9000" });
 	});
 
 	test("keeps its keys to root, and its authority when it is renewed for the same domain", async () => {
@@ -77,15 +78,15 @@ describe("the certificate of a data directory", () => {
 	});
 
 	test("is refused with a way out when clients could not use it", async () => {
-		await expect(loadTls(config())).rejects.toThrow(/cert\.pem cannot be read.*FIX: .*offshoot cert/);
+		await expect(loadTls(config(), signal)).rejects.toThrow(/cert\.pem cannot be read.*FIX: .*offshoot cert/);
 		const files = await renewCertificate(dataDir, "sbx.test");
-		await expect(loadTls(config({ OFFSHOOT_DOMAIN: "sbx.example" }))).rejects.toThrow("is not for *.sbx.example");
+		await expect(loadTls(config({ OFFSHOOT_DOMAIN: "sbx.example" }), signal)).rejects.toThrow("is not for *.sbx.example");
 		const other = await makeAuthority("sbx.test");
 		await writeFile(files.key, other.key);
-		await expect(loadTls(config())).rejects.toThrow("is not the key of");
+		await expect(loadTls(config(), signal)).rejects.toThrow("is not the key of");
 		await writeFile(files.key, "no key");
-		await expect(loadTls(config())).rejects.toThrow("not what it should be");
+		await expect(loadTls(config(), signal)).rejects.toThrow("not what it should be");
 		const own = { OFFSHOOT_TLS_CERT: files.authority, OFFSHOOT_TLS_KEY: files.authorityKey };
-		await expect(loadTls(config(own))).rejects.toThrow("no name of the form *.<domain>");
+		await expect(loadTls(config(own), signal)).rejects.toThrow("no name of the form *.<domain>");
 	});
 });

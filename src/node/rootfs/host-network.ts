@@ -6,7 +6,7 @@ import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { homedir } from "node:os";
 import { join } from "node:path";
-import { CommandError } from "../../engine/index.ts";
+import { CommandError, findTrustStore } from "../../engine/index.ts";
 import { run } from "./run.ts";
 
 /** Where chroot.sh shows files of this machine inside the tree. */
@@ -35,11 +35,10 @@ const PIP_SETTINGS = [
 	"timeout",
 	"trusted-host",
 ];
-const CERTIFICATE_BUNDLES = ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem"];
 
 /** Reads the settings of this machine from `env` and pip's configuration files. */
 export async function readHostNetwork(env: NodeJS.ProcessEnv): Promise<HostNetwork> {
-	const bundle = CERTIFICATE_BUNDLES.find((path) => existsSync(path));
+	const bundle = findTrustStore();
 	const settings = {
 		...(bundle && { SSL_CERT_FILE: bundle, PIP_CERT: bundle }),
 		...(await pipFileSettings(env)),

@@ -6,7 +6,7 @@ const options = JSON.parse(process.argv[2] ?? "{}");
 const log = { info() {}, warn: (...what: unknown[]) => console.error("pool:", ...what) };
 
 const addressRange = await claimAddressRange(options.instanceId, signal);
-const authority = await openEgressAuthority(options.authorityDir);
+const authority = await openEgressAuthority(options.authorityDir, signal);
 const pool = await createSlotPool({ ...options, addressRange, authority, log }, signal);
 
 const calls: Record<string, (...args: never[]) => unknown> = {

@@ -11,10 +11,12 @@ async function directory(): Promise<string> {
 	return join(dir, "egress");
 }
 
+const signal = new AbortController().signal;
+
 test("an authority is kept, its key for the server alone, and vouches for one name at a time", async () => {
 	const dir = await directory();
-	const { certificate } = await openEgressAuthority(dir);
-	const again = await openEgressAuthority(dir);
+	const { certificate } = await openEgressAuthority(dir, signal);
+	const again = await openEgressAuthority(dir, signal);
 	expect(again.certificate).toBe(certificate);
 	expect((await stat(join(dir, "ca.key"))).mode & 0o777).toBe(0o600);
 	const leaf = new X509Certificate((await again.issue("api.example.com")).cert);
@@ -27,8 +29,8 @@ test("an authority is kept, its key for the server alone, and vouches for one na
 
 test("a damaged authority is not replaced behind the operator's back", async () => {
 	const dir = await directory();
-	await openEgressAuthority(dir);
+	await openEgressAuthority(dir, signal);
 	await writeFile(join(dir, "ca.pem"), "damaged");
-	await expect(openEgressAuthority(dir)).rejects.toThrow();
+	await expect(openEgressAuthority(dir, signal)).rejects.toThrow();
 	expect(await readFile(join(dir, "ca.pem"), "utf8")).toBe("damaged");
 });

@@ -28,9 +28,9 @@ const AUTHORITY_DAYS = 3650;
 const AUTHORITY_REST_DAYS = 365;
 const LEAF_DAYS = 7;
 
-/** The authority kept in `directory`, which is made when there is none yet. */
-export async function openEgressAuthority(directory: string): Promise<EgressAuthority> {
-	const kept = (await readKept(directory)) ?? (await make(directory));
+/** The authority kept in `directory`, which is made when there is none yet. @throws the reason of `signal` */
+export async function openEgressAuthority(directory: string, signal: AbortSignal): Promise<EgressAuthority> {
+	const kept = (await readKept(directory, signal)) ?? (await make(directory));
 	let leafKeys: Promise<CryptoKeyPair> | undefined;
 	return {
 		certificate: kept.cert,
@@ -50,11 +50,11 @@ async function library() {
 	return import("@peculiar/x509");
 }
 
-async function readKept(directory: string): Promise<CertifiedKey | undefined> {
+async function readKept(directory: string, signal: AbortSignal): Promise<CertifiedKey | undefined> {
 	try {
 		const kept = {
-			cert: await readFile(join(directory, "ca.pem"), "utf8"),
-			key: await readFile(join(directory, "ca.key"), "utf8"),
+			cert: await readFile(join(directory, "ca.pem"), { encoding: "utf8", signal }),
+			key: await readFile(join(directory, "ca.key"), { encoding: "utf8", signal }),
 		};
 		const { validToDate } = new X509Certificate(kept.cert);
 		return validToDate.getTime() > Date.now() + AUTHORITY_REST_DAYS * DAY_MS ? kept : undefined;

@@ -2,8 +2,7 @@
  * The egress proxy's process. It gives root away before it opens a port, and ends with the server that started it: nft
  * then leads the guests' connections to a closed port.
  */
-
-import { readFile } from "node:fs/promises";
+import { readTrustStore } from "../../host/trust-store.ts";
 import type { CertifiedKey } from "./authority.ts";
 import { Certificates } from "./certificates.ts";
 import { Destinations } from "./destinations.ts";
@@ -11,12 +10,14 @@ import type { Issued, ProxyOptions, SetPolicy } from "./messages.ts";
 import { loadOriginalDestination } from "./original-destination.ts";
 import { EgressProxy } from "./proxy.ts";
 
+const READ_TIMEOUT_MS = 10_000;
+
 process.on("disconnect", () => process.exit(0));
 
 const options: ProxyOptions = JSON.parse(process.argv[2] ?? "");
 const original = await loadOriginalDestination();
 /** What this host trusts; without such a file, what Node does. */
-const ca = await readFile("/etc/ssl/certs/ca-certificates.crt", "utf8").catch(() => undefined);
+const ca = await readTrustStore(AbortSignal.timeout(READ_TIMEOUT_MS)).catch(() => undefined);
 dropPrivileges(options.uid);
 
 const asked = new Map<number, PromiseWithResolvers<CertifiedKey>>();
