@@ -329,17 +329,22 @@ function fakeAccounts(): Control["accounts"] {
 		firstUsedAt: undefined,
 		lastUsedAt: createdAt,
 	});
+	const acme = { ...TEAM, name: "Acme", createdAt, limits: { maxSandboxes: undefined, maxTimeoutSeconds: undefined } };
 	return {
-		team: async () => ({ ...TEAM, name: "Acme", createdAt }),
+		team: async () => acme,
 		listKeys: async () => [key("key-1", "first")],
 		createKey: async (_team, name) => ({ ...key("key-2", name), key: API_KEY }),
 		renameKey: async (_team, id, name) => key(id, name),
 		revokeKey: async () => {},
-		listTeams: async () => [{ ...TEAM, name: "Acme", createdAt }],
-		createTeam: async (slug, name) => ({ id: "team-2", slug, name: name ?? slug, createdAt }),
+		listTeams: async () => [acme],
+		createTeam: async (slug, name) => ({ ...acme, id: "team-2", slug, name: name ?? slug }),
+		setTeamLimits: async (_id, change) => ({
+			...acme,
+			limits: { maxSandboxes: change.maxSandboxes ?? undefined, maxTimeoutSeconds: undefined },
+		}),
 		teamById: async (id) => {
 			if (id !== TEAM.id) throw new OffshootError("not_found", `team '${id}' does not exist`);
-			return { ...TEAM, name: "Acme", createdAt };
+			return acme;
 		},
 		killAll: async () => 3,
 	};

@@ -38,6 +38,9 @@ test("the operator's routes open for the admin token alone", async () => {
 	expect((await api.call("GET", "/admin/teams", undefined, headers)).body).toMatchObject([{ slug: "acme" }]);
 	const made = await api.call("POST", "/admin/teams", { slug: "new" }, headers);
 	expect([made.status, made.body]).toMatchObject([201, { slug: "new", name: "new", apiKey: API_KEY }]);
+	const changed = await api.call("PATCH", "/admin/teams/team-1", { maxSandboxes: 3 }, headers);
+	expect(changed).toMatchObject({ status: 200, body: { maxSandboxes: 3, maxTimeoutSeconds: null } });
+	expect((await api.call("PATCH", "/admin/teams/team-1", { maxSandboxes: "3" }, headers)).status).toBe(400);
 	const key = await api.call("POST", "/admin/teams/team-1/api-keys", { name: "given" }, headers);
 	expect([key.status, key.body]).toMatchObject([201, { name: "given", key: API_KEY }]);
 	expect((await api.call("DELETE", "/admin/teams/team-1/api-keys/key-1", undefined, headers)).status).toBe(204);

@@ -187,6 +187,16 @@ team
 	);
 
 team
+	.command("limits")
+	.description("show or change what a team may have, from its next request on")
+	.argument("<slug>")
+	.option("--sandboxes <n>", "sandboxes that may run at a time, or 'default'")
+	.option("--hours <n>", "longest time from a sandbox's start to its end, or 'default'")
+	.action((slug: string, wanted: { sandboxes?: string; hours?: string }) =>
+		perform(async (config, signal) => (await import("./commands/accounts.ts")).teamLimits(config, slug, wanted, signal)),
+	);
+
+team
 	.command("list")
 	.description("list teams")
 	.action(() => perform(async (config, signal) => (await import("./commands/accounts.ts")).teamList(config, signal)));

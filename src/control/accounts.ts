@@ -1,5 +1,15 @@
 /** Teams and keys, for the API: a thin way to the rules that fleet keeps. */
-import { type ApiKeyRecord, createKey, createTeam, type Fleet, renameKey, revokeKey, type TeamRecord } from "../fleet/index.ts";
+import {
+	type ApiKeyRecord,
+	createKey,
+	createTeam,
+	type Fleet,
+	renameKey,
+	revokeKey,
+	setTeamLimits,
+	type TeamLimitsChange,
+	type TeamRecord,
+} from "../fleet/index.ts";
 import { OffshootError } from "../protocol/index.ts";
 import { type Core, unlessKilled } from "./core.ts";
 import { endSandbox } from "./kill.ts";
@@ -19,6 +29,8 @@ export interface Accounts {
 	listTeams(): Promise<readonly TeamRecord[]>;
 	/** For the operator. @throws OffshootError invalid_request, conflict when the slug is taken */
 	createTeam(slug: string, name: string | undefined): Promise<TeamRecord>;
+	/** For the operator. @throws OffshootError invalid_request, not_found */
+	setTeamLimits(teamId: string, change: TeamLimitsChange): Promise<TeamRecord>;
 	/** For the operator. @throws OffshootError not_found */
 	teamById(teamId: string): Promise<TeamRecord>;
 	/** For the operator: ends all of a team's sandboxes. @returns how many. @throws OffshootError not_found */
@@ -35,6 +47,7 @@ export function accountsOf(core: Core): Accounts {
 		revokeKey: (team, id) => revokeKey(fleet, team.id, id),
 		listTeams: () => fleet.teams.list(),
 		createTeam: (slug, name) => createTeam(fleet, slug, name),
+		setTeamLimits: (teamId, change) => setTeamLimits(fleet, teamId, change),
 		teamById: (teamId) => requireTeam(fleet, teamId),
 		killAll: async (teamId) => {
 			await requireTeam(fleet, teamId);

@@ -32,7 +32,7 @@ async function wake(core: Core, record: SandboxRecord, request: AdmissionRequest
 	if (!record.autoResume) return { kind: "not-found" };
 	if (!mayWake(record, request)) return { kind: "forbidden" };
 	core.assertOpen();
-	return proxyTo(await beginResume(core, record, { timeout: autoResumeTimeout(core, record), memory: true }));
+	return proxyTo(await beginResume(core, record, { timeout: autoResumeTimeout(record), memory: true }));
 }
 
 /** The agent's port needs the agent's token if there is one, the others the traffic token if they are private. */

@@ -10,7 +10,7 @@ import { admit } from "./admission.ts";
 import { catalogOf } from "./catalog.ts";
 import { Chores } from "./chores.ts";
 import { type Clock, sleep, systemClock } from "./clock.ts";
-import type { Core, Gone, Limits } from "./core.ts";
+import type { Core, Gone } from "./core.ts";
 import { createdSandbox, createSandbox } from "./create.ts";
 import { decide, NEVER_ABORTED } from "./decide.ts";
 import { Expiry } from "./expiry.ts";
@@ -18,6 +18,7 @@ import { fork } from "./fork.ts";
 import { endedSandbox, Journal } from "./journal.ts";
 import { endRunning, handleExit, kill } from "./kill.ts";
 import { Ledger } from "./ledger.ts";
+import { type Limits, TeamLimits } from "./limits.ts";
 import { listSandboxes, listSnapshots } from "./listing.ts";
 import { type Logger, silent } from "./log.ts";
 import { Sampler } from "./metrics.ts";
@@ -73,7 +74,7 @@ const PRUNE_EVERY_MS = 3600 * 1000;
 /** Reads the fleet; call `start` before anything else. */
 export async function createControl(options: ControlOptions): Promise<Control & ControlLifecycle> {
 	const { fleet, node, log = silent, clock = systemClock } = options;
-	const limits = { ...DEFAULT_LIMITS, ...options.limits };
+	const limits = new TeamLimits(fleet.teams, { ...DEFAULT_LIMITS, ...options.limits });
 	const lifetime = new AbortController();
 	const listeners = new Set<(gone: Gone) => void>();
 	const ledger = new Ledger(fleet, {
@@ -100,7 +101,7 @@ export async function createControl(options: ControlOptions): Promise<Control & 
 		operations: new Operations(lifetime.signal, ({ exit }) => {
 			if (exit) chores.inBackground(handleExit(core, exit));
 		}),
-		quota: new Quota(ledger, limits.maxConcurrent, node),
+		quota: new Quota(ledger, limits, node),
 		lifetime: lifetime.signal,
 		announceGone: (gone) => {
 			for (const listener of listeners) notify(log, listener, gone);

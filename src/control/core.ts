@@ -5,16 +5,10 @@ import { hasCode } from "../protocol/index.ts";
 import type { Chores } from "./chores.ts";
 import type { Clock } from "./clock.ts";
 import type { Ledger } from "./ledger.ts";
+import type { TeamLimits } from "./limits.ts";
 import type { Logger } from "./log.ts";
 import type { Operation, Operations } from "./operations.ts";
 import type { Quota } from "./quota.ts";
-
-export interface Limits {
-	/** Longest time between the start of a sandbox and its end, s. */
-	readonly maxTimeoutSeconds: number;
-	/** Sandboxes of one team that may run at a time. */
-	readonly maxConcurrent: number;
-}
 
 export interface Gone {
 	readonly sandboxId: string;
@@ -26,7 +20,7 @@ export interface Core {
 	readonly node: NodeClient;
 	readonly clock: Clock;
 	readonly log: Logger;
-	readonly limits: Limits;
+	readonly limits: TeamLimits;
 	readonly ledger: Ledger;
 	readonly operations: Operations;
 	readonly chores: Chores;

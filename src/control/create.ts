@@ -24,7 +24,7 @@ export async function createSandbox(
 	signal: AbortSignal,
 ): Promise<SandboxRecord> {
 	core.assertOpen();
-	assertTimeout(core.limits, request.timeout);
+	assertTimeout(await core.limits.of(team.id), request.timeout);
 	assertNetwork(request.network ?? {}, request);
 	const ref = parseTemplateRef(request.templateRef, "templateID");
 	const { template, build } = await resolveBuild(core.fleet, team, ref);

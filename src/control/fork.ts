@@ -11,6 +11,7 @@ import { type Core, deleteArtifact, now, unlessKilled } from "./core.ts";
 import { launch, newTokens } from "./create.ts";
 import { decide } from "./decide.ts";
 import { endSandbox } from "./kill.ts";
+import type { Limits } from "./limits.ts";
 import { capture, release } from "./snapshot.ts";
 import { assertTimeout, endAfter } from "./timeouts.ts";
 import type { ForkResult, Team } from "./types.ts";
@@ -29,8 +30,9 @@ export async function fork(
 	options: { readonly count: number; readonly timeout: number; readonly signal: AbortSignal },
 ): Promise<readonly ForkResult[]> {
 	core.assertOpen();
-	assertCount(core, options.count);
-	assertTimeout(core.limits, options.timeout);
+	const limits = await core.limits.of(team.id);
+	assertCount(limits, options.count);
+	assertTimeout(limits, options.timeout);
 	const image = await captureForForks(core, team, sandboxId, options.signal);
 	try {
 		const forks = Array.from({ length: options.count }, () => startFork(core, image, options.timeout, options.signal));
@@ -107,11 +109,11 @@ function draftFork(core: Core, source: SandboxRecord, timeout: number): SandboxR
 	};
 }
 
-function assertCount(core: Core, count: number): void {
+function assertCount({ maxConcurrent }: Limits, count: number): void {
 	const invalid = (message: string) => new OffshootError("invalid_request", message);
 	if (!(count >= 1)) throw invalid("Count must be at least 1");
 	if (count > MAX_COUNT) throw invalid(`Count cannot be greater than ${MAX_COUNT}`);
-	if (count >= core.limits.maxConcurrent) {
-		throw invalid(`Count must be less than the ${core.limits.maxConcurrent} sandboxes that your team may run at a time`);
+	if (count >= maxConcurrent) {
+		throw invalid(`Count must be less than the ${maxConcurrent} sandboxes that your team may run at a time`);
 	}
 }

@@ -42,7 +42,8 @@ export async function connect(
 	signal: AbortSignal,
 ): Promise<{ readonly record: SandboxRecord; readonly resumed: boolean }> {
 	core.assertOpen();
-	assertTimeout(core.limits, request.timeout);
+	const limits = await core.limits.of(team.id);
+	assertTimeout(limits, request.timeout);
 	return decide(
 		core,
 		request.memory ? "connect" : "connectCold",
@@ -50,7 +51,7 @@ export async function connect(
 		{
 			go: async (record) => {
 				if (record.state === "paused") return { record: await beginResume(core, record, request), resumed: true };
-				return { record: await extend(core, record, request.timeout), resumed: false };
+				return { record: await extend(core, record, limits, request.timeout), resumed: false };
 			},
 		},
 		signal,
@@ -66,7 +67,7 @@ export async function resume(
 	signal: AbortSignal,
 ): Promise<SandboxRecord> {
 	core.assertOpen();
-	assertTimeout(core.limits, request.timeout);
+	assertTimeout(await core.limits.of(team.id), request.timeout);
 	const find = () => core.ledger.owned(team, sandboxId);
 	return decide(
 		core,
@@ -169,7 +170,8 @@ export function buildOf(source: SandboxRecord, facts: ArtifactFacts, templateId:
 }
 
 /**
- * Resumes a paused sandbox as its next incarnation. Goes on when the caller leaves, since others may have joined.
+ * Resumes a paused sandbox as its next incarnation, for no longer than its team may. Goes on when the caller leaves, since
+ * others may have joined.
  */
 export function beginResume(core: Core, record: SandboxRecord, request: ResumeRequest): Promise<SandboxRecord> {
 	return core.operations.begin(record.id, "resuming", async (operation) => {
@@ -179,7 +181,9 @@ export function beginResume(core: Core, record: SandboxRecord, request: ResumeRe
 			core.ledger.move(record, { state: "resuming", operationId: operation.id, incarnation: record.incarnation + 1 }),
 		);
 		try {
-			const running = await wake(core, resuming, image, operation, request);
+			const { maxTimeoutSeconds } = await core.limits.of(record.teamId);
+			const timeout = Math.min(request.timeout, maxTimeoutSeconds);
+			const running = await wake(core, resuming, image, operation, { ...request, timeout });
 			await deleteArtifact(core, image);
 			return running;
 		} catch (error) {

@@ -6,6 +6,7 @@
 import type { NodeClient } from "../node/index.ts";
 import { OffshootError } from "../protocol/index.ts";
 import type { Ledger } from "./ledger.ts";
+import type { TeamLimits } from "./limits.ts";
 
 /** A start takes its memory little by little: with less than this left, those that run would suffer for the next one. */
 const MEMORY_RESERVE_BYTES = 512 * 1024 * 1024;
@@ -14,13 +15,13 @@ const RETRY_SECONDS = 5;
 
 export class Quota {
 	readonly #ledger: Ledger;
-	readonly #maxConcurrent: number;
+	readonly #limits: TeamLimits;
 	readonly #node: Pick<NodeClient, "capacity">;
 	readonly #reserved = new Map<string, number>();
 
-	constructor(ledger: Ledger, maxConcurrent: number, node: Pick<NodeClient, "capacity">) {
+	constructor(ledger: Ledger, limits: TeamLimits, node: Pick<NodeClient, "capacity">) {
 		this.#ledger = ledger;
-		this.#maxConcurrent = maxConcurrent;
+		this.#limits = limits;
 		this.#node = node;
 	}
 
@@ -29,8 +30,10 @@ export class Quota {
 	 * @throws OffshootError too_many, busy when the node has no room
 	 */
 	async within<T>(teamId: string, work: () => Promise<T>): Promise<T> {
+		const { maxConcurrent } = await this.#limits.of(teamId);
+		// Nothing may be waited for between this count and taking the place.
 		const reserved = this.#reserved.get(teamId) ?? 0;
-		if (this.#active(teamId) + reserved >= this.#maxConcurrent) throw this.#exceeded();
+		if (this.#active(teamId) + reserved >= maxConcurrent) throw exceeded(maxConcurrent);
 		this.#reserved.set(teamId, reserved + 1);
 		try {
 			await this.#assertRoom();
@@ -53,14 +56,14 @@ export class Quota {
 		}
 		return active;
 	}
+}
 
-	#exceeded(): OffshootError {
-		return new OffshootError(
-			"too_many",
-			`Sandbox limit reached: ${this.#maxConcurrent} sandboxes of this team run already; kill or pause one first`,
-			{ errorCode: "sandbox_concurrency_limit", shouldRetry: false },
-		);
-	}
+function exceeded(limit: number): OffshootError {
+	return new OffshootError(
+		"too_many",
+		`Sandbox limit reached: ${limit} sandboxes of this team run already; kill or pause one first`,
+		{ errorCode: "sandbox_concurrency_limit", shouldRetry: false },
+	);
 }
 
 function noRoom(what: string, free: number, reserve: number): OffshootError {

@@ -1,8 +1,9 @@
 /** Rules for the time a sandbox may live: setting its end, extending it, and the longest time allowed. */
 import type { SandboxRecord } from "../fleet/index.ts";
 import { OffshootError } from "../protocol/index.ts";
-import { type Core, type Limits, now } from "./core.ts";
+import { type Core, now } from "./core.ts";
 import { decide, NEVER_ABORTED } from "./decide.ts";
+import type { Limits } from "./limits.ts";
 import type { Team } from "./types.ts";
 
 /** Traffic that wakes a sandbox gives it at least this long, s. */
@@ -24,18 +25,19 @@ export function endAfter(startedAt: Date, seconds: number): Date {
 }
 
 /** Timeout of a sandbox that traffic wakes, s. */
-export function autoResumeTimeout(core: Core, record: SandboxRecord): number {
-	return Math.min(Math.max(record.timeoutSeconds, MIN_AUTO_RESUME_SECONDS), core.limits.maxTimeoutSeconds);
+export function autoResumeTimeout(record: SandboxRecord): number {
+	return Math.max(record.timeoutSeconds, MIN_AUTO_RESUME_SECONDS);
 }
 
 /** Sets the end `seconds` from now; it may shorten the time, and a negative value means now. */
 export async function setTimeoutOf(core: Core, team: Team, sandboxId: string, seconds: number): Promise<void> {
 	core.assertOpen();
+	const limits = await core.limits.of(team.id);
 	await decide(
 		core,
 		"setTimeout",
 		() => core.ledger.owned(team, sandboxId),
-		{ go: async (record) => core.ledger.setEnd(record, requestedEnd(core, record, Math.max(0, seconds))) },
+		{ go: async (record) => core.ledger.setEnd(record, requestedEnd(core, record, limits, Math.max(0, seconds))) },
 		NEVER_ABORTED,
 	);
 }
@@ -43,24 +45,25 @@ export async function setTimeoutOf(core: Core, team: Team, sandboxId: string, se
 /** Extends the time to `seconds` from now, never shortens it. */
 export async function refresh(core: Core, team: Team, sandboxId: string, seconds: number): Promise<void> {
 	core.assertOpen();
+	const limits = await core.limits.of(team.id);
 	await decide(
 		core,
 		"refresh",
 		() => core.ledger.owned(team, sandboxId),
-		{ go: (record) => extend(core, record, Math.max(MIN_REFRESH_SECONDS, seconds)) },
+		{ go: (record) => extend(core, record, limits, Math.max(MIN_REFRESH_SECONDS, seconds)) },
 		NEVER_ABORTED,
 	);
 }
 
 /** Moves the end of a running sandbox to `seconds` from now if that is later. */
-export async function extend(core: Core, record: SandboxRecord, seconds: number): Promise<SandboxRecord> {
-	const endAt = requestedEnd(core, record, seconds);
+export async function extend(core: Core, record: SandboxRecord, limits: Limits, seconds: number): Promise<SandboxRecord> {
+	const endAt = requestedEnd(core, record, limits, seconds);
 	return endAt > record.endAt ? core.ledger.setEnd(record, endAt) : record;
 }
 
 /** @throws OffshootError invalid_request when the sandbox has lived as long as it may */
-function requestedEnd(core: Core, record: SandboxRecord, seconds: number): Date {
-	const latest = endAfter(record.startedAt, core.limits.maxTimeoutSeconds);
+function requestedEnd(core: Core, record: SandboxRecord, limits: Limits, seconds: number): Date {
+	const latest = endAfter(record.startedAt, limits.maxTimeoutSeconds);
 	if (now(core) > latest) throw new OffshootError("invalid_request", "Max instance length exceeded");
 	return new Date(Math.min(endAfter(now(core), seconds).getTime(), latest.getTime()));
 }

@@ -2,7 +2,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { createKey, createTeam, type Fleet, maskedKey, openFleet, renameKey, revokeKey } from "./index.ts";
+import { createKey, createTeam, type Fleet, maskedKey, openFleet, renameKey, revokeKey, setTeamLimits } from "./index.ts";
 
 let directory: string;
 let fleet: Fleet;
@@ -34,4 +34,21 @@ test("a team touches its own keys only, and sees them masked", async () => {
 	await revokeKey(fleet, fleet.defaultTeam.id, id);
 	await expect(revokeKey(fleet, fleet.defaultTeam.id, id)).rejects.toMatchObject({ code: "not_found" });
 	await expect(createKey(fleet, other.id, "  ")).rejects.toMatchObject({ code: "invalid_request" });
+});
+
+test("a team's limits are its own, one by one, until they are given back", async () => {
+	const { id, limits } = await createTeam(fleet, "other");
+	expect(limits).toEqual({ maxSandboxes: undefined, maxTimeoutSeconds: undefined });
+	await setTeamLimits(fleet, id, { maxSandboxes: 5 });
+	await setTeamLimits(fleet, id, { maxTimeoutSeconds: 60 });
+	expect((await fleet.teams.get(id))?.limits).toEqual({ maxSandboxes: 5, maxTimeoutSeconds: 60 });
+	expect((await setTeamLimits(fleet, id, { maxSandboxes: null })).limits).toEqual({
+		maxSandboxes: undefined,
+		maxTimeoutSeconds: 60,
+	});
+	expect(fleet.defaultTeam.limits.maxTimeoutSeconds).toBeUndefined();
+	for (const maxSandboxes of [0, -1, 1.5, Number.NaN, 2 ** 31]) {
+		await expect(setTeamLimits(fleet, id, { maxSandboxes })).rejects.toMatchObject({ code: "invalid_request" });
+	}
+	await expect(setTeamLimits(fleet, "none", { maxSandboxes: 1 })).rejects.toMatchObject({ code: "not_found" });
 });

@@ -4,13 +4,15 @@
  */
 import { OffshootError } from "../protocol/index.ts";
 import type { Repositories } from "./fleet.ts";
-import type { ApiKeyRecord, TeamRecord } from "./records.ts";
+import type { ApiKeyRecord, TeamLimitsChange, TeamRecord } from "./records.ts";
 
 type Accounts = Pick<Repositories, "keys" | "teams">;
 
 /** A team's slug is the namespace of its template names, and part of them. */
 const SLUG = /^[a-z0-9][a-z0-9-_]{0,62}$/;
 const MAX_NAME = 200;
+/** What every database holds as an integer; as seconds, 68 years. */
+const MAX_LIMIT = 2 ** 31 - 1;
 
 /** @throws OffshootError invalid_request, conflict when the slug is taken */
 export async function createTeam({ teams }: Accounts, slug: string, name = slug): Promise<TeamRecord> {
@@ -23,6 +25,26 @@ export async function createTeam({ teams }: Accounts, slug: string, name = slug)
 	const checked = checkName(name);
 	if (await teams.bySlug(slug)) throw new OffshootError("conflict", `there is a team '${slug}' already; choose another slug`);
 	return teams.create({ slug, name: checked });
+}
+
+/**
+ * In force from the next request on; sandboxes that run stay as they are.
+ * @throws OffshootError invalid_request, not_found
+ */
+export async function setTeamLimits({ teams }: Accounts, id: string, change: TeamLimitsChange): Promise<TeamRecord> {
+	checkLimit("maxSandboxes", change.maxSandboxes);
+	checkLimit("maxTimeoutSeconds", change.maxTimeoutSeconds);
+	const team = await teams.setLimits(id, change);
+	if (!team) throw new OffshootError("not_found", `team '${id.slice(0, 80)}' does not exist`);
+	return team;
+}
+
+function checkLimit(field: string, value: number | null | undefined): void {
+	if (value === null || value === undefined || (Number.isInteger(value) && value >= 1 && value <= MAX_LIMIT)) return;
+	throw new OffshootError(
+		"invalid_request",
+		`${field}: expected a whole number from 1 to ${MAX_LIMIT}, or nothing for the server's own limit`,
+	);
 }
 
 /** @throws OffshootError invalid_request */

@@ -9,6 +9,21 @@ export interface TeamRecord {
 	readonly slug: string;
 	readonly name: string;
 	readonly createdAt: Date;
+	readonly limits: TeamLimits;
+}
+
+/** A team's own limits; where one is undefined, the server's holds. */
+export interface TeamLimits {
+	/** Sandboxes that may run at a time. */
+	readonly maxSandboxes: number | undefined;
+	/** Longest time between the start of a sandbox and its end, s. */
+	readonly maxTimeoutSeconds: number | undefined;
+}
+
+/** A change of a team's limits: null gives it the server's again, what is missing stays. */
+export interface TeamLimitsChange {
+	readonly maxSandboxes?: number | null | undefined;
+	readonly maxTimeoutSeconds?: number | null | undefined;
 }
 
 /** An API key as it may be shown: never the key itself. */

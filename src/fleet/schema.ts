@@ -7,6 +7,8 @@ export interface TeamsTable {
 	slug: string;
 	name: string;
 	created_at: string;
+	max_sandboxes: number | null;
+	max_timeout_seconds: number | null;
 }
 
 export interface ApiKeysTable {

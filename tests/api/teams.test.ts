@@ -3,7 +3,7 @@ import { promisify } from "node:util";
 import { Sandbox } from "e2b";
 import { describe, expect, inject, test } from "vitest";
 import { type Answer, rest } from "../support/rest.ts";
-import { deleteAtEnd, newSandbox, sdk } from "../support/sandboxes.ts";
+import { deleteAtEnd, killAtEnd, newSandbox, sdk } from "../support/sandboxes.ts";
 import { newTeam } from "../support/teams.ts";
 
 /** Bodies that a route accepts, so that a refusal can only come from whose object it is. */
@@ -82,6 +82,30 @@ describe("another team", () => {
 	});
 });
 
+/** The operator's command line, on the server that runs. */
+function cli(...args: string[]): Promise<{ stdout: string }> {
+	return promisify(execFile)(process.execPath, [new URL("../../src/cli/main.ts", import.meta.url).pathname, ...args], {
+		env: { ...process.env, OFFSHOOT_DATA_DIR: inject("server").dataDir },
+	});
+}
+
+test("limits of a team are set while the server runs, and the client is told which one it met", async () => {
+	const { slug, apiKey } = await newTeam();
+	const options = { ...sdk(), apiKey };
+	expect((await cli("team", "limits", slug, "--sandboxes", "1", "--hours", "0.5")).stdout).toBe("sandboxes: 1\nhours: 0.5\n");
+	await expect(Sandbox.create("base", { ...options, timeoutMs: 31 * 60_000 })).rejects.toThrow(
+		"cannot be greater than 0.5 hours",
+	);
+	const first = killAtEnd(await Sandbox.create("base", options));
+	await expect(Sandbox.create("base", options)).rejects.toThrow("1 sandboxes of this team run already");
+	await expect(first.setTimeout(31 * 60_000)).resolves.toBeUndefined();
+	const { startedAt, endAt } = await first.getInfo();
+	expect(endAt.getTime() - startedAt.getTime()).toBe(30 * 60_000);
+	await expect(cli("team", "limits", slug, "--sandboxes", "many")).rejects.toMatchObject({ code: 1 });
+	expect((await cli("team", "limits", slug, "--sandboxes", "default")).stdout).toBe("sandboxes: default\nhours: 0.5\n");
+	killAtEnd(await Sandbox.create("base", options));
+});
+
 describe("keys", () => {
 	test("are made, used, renamed and revoked; a revoked one opens nothing from then on", async () => {
 		const { body: made } = await rest("POST", "/api-keys", { name: "ci" });
@@ -98,10 +122,6 @@ describe("keys", () => {
 	});
 
 	test("of the operator's command line work with the running server at once", async () => {
-		const cli = (...args: string[]) =>
-			promisify(execFile)(process.execPath, [new URL("../../src/cli/main.ts", import.meta.url).pathname, ...args], {
-				env: { ...process.env, OFFSHOOT_DATA_DIR: inject("server").dataDir },
-			});
 		const slug = `cli-${Date.now()}`;
 		const key = (await cli("team", "create", slug)).stdout.trim();
 		expect((await rest("GET", "/teams", undefined, { "X-API-KEY": key })).body).toMatchObject([{ name: slug }]);

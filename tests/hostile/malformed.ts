@@ -88,6 +88,7 @@ const ROUTES = [
 	"GET /nodes/{o}",
 	"GET /admin/teams",
 	"POST /admin/teams",
+	"PATCH /admin/teams/{o}",
 	"POST /admin/teams/{o}/sandboxes/kill",
 	"GET /openapi.json",
 	"GET /health",

@@ -1,5 +1,6 @@
 /** What only the operator may do, by the admin token: nothing here looks at API keys. */
 import { Type } from "typebox";
+import type { TeamRecord } from "../../fleet/index.ts";
 import { isSameSecret, OffshootError } from "../../protocol/index.ts";
 import type { ApiContext, App } from "../app.ts";
 import { answers, Nothing } from "../schemas.ts";
@@ -7,7 +8,18 @@ import { KeyName, keyView, NewKey } from "./keys.ts";
 import { nodeRoutes } from "./nodes.ts";
 
 const tags = ["operator"];
-const Team = Type.Object({ teamID: Type.String(), slug: Type.String(), name: Type.String(), createdAt: Type.String() });
+const Limit = Type.Union([Type.Integer(), Type.Null()]);
+const Limits = {
+	maxSandboxes: { ...Limit, description: "sandboxes that may run at a time; null: as the server says" },
+	maxTimeoutSeconds: { ...Limit, description: "longest time from a sandbox's start to its end; null: as the server says" },
+};
+const Team = Type.Object({
+	teamID: Type.String(),
+	slug: Type.String(),
+	name: Type.String(),
+	createdAt: Type.String(),
+	...Limits,
+});
 
 const TeamPath = Type.Object({ teamID: Type.String() });
 
@@ -47,6 +59,20 @@ function teamRoutes(app: App, { control: { accounts } }: ApiContext): void {
 			const { key } = await accounts.createKey(team, "first");
 			return reply.code(201).send({ ...teamView(team), apiKey: key });
 		},
+	);
+
+	app.patch(
+		"/admin/teams/:teamID",
+		{
+			schema: {
+				tags,
+				summary: "Change a team's limits; what is left out stays",
+				params: TeamPath,
+				body: Type.Partial(Type.Object(Limits)),
+				response: answers({ 200: Team }),
+			},
+		},
+		async (request) => teamView(await accounts.setTeamLimits(request.params.teamID, request.body)),
 	);
 
 	app.post(
@@ -99,6 +125,7 @@ function teamKeyRoutes(app: App, { control: { accounts } }: ApiContext): void {
 	);
 }
 
-function teamView(team: { readonly id: string; readonly slug: string; readonly name: string; readonly createdAt: Date }) {
-	return { teamID: team.id, slug: team.slug, name: team.name, createdAt: team.createdAt.toISOString() };
+function teamView({ id, slug, name, createdAt, limits }: TeamRecord) {
+	const { maxSandboxes = null, maxTimeoutSeconds = null } = limits;
+	return { teamID: id, slug, name, createdAt: createdAt.toISOString(), maxSandboxes, maxTimeoutSeconds };
 }

@@ -12,6 +12,7 @@ import {
 	openFleet,
 	renameKey,
 	revokeKey,
+	setTeamLimits,
 	type TeamRecord,
 } from "../../fleet/index.ts";
 import { OffshootError } from "../../protocol/index.ts";
@@ -19,6 +20,10 @@ import type { Config } from "../config.ts";
 import { readInstanceId } from "../instance/secrets.ts";
 import { requireRoot } from "../prepare/index.ts";
 import { formatTable } from "../terminal/table.ts";
+
+const SECONDS_PER_HOUR = 3600;
+/** Stands for the server's own limit. */
+const DEFAULT = "default";
 
 export interface TeamChoice {
 	/** Slug; the first team when undefined. */
@@ -65,10 +70,47 @@ export async function teamCreate(config: Config, slug: string, name: string | un
 	});
 }
 
+/** Each as typed: a number, or "default" for the server's own limit. */
+export interface WantedLimits {
+	readonly sandboxes?: string | undefined;
+	readonly hours?: string | undefined;
+}
+
+export async function teamLimits(config: Config, slug: string, wanted: WantedLimits, signal: AbortSignal): Promise<void> {
+	const change = {
+		maxSandboxes: limitOf("--sandboxes", wanted.sandboxes, 1),
+		maxTimeoutSeconds: limitOf("--hours", wanted.hours, SECONDS_PER_HOUR),
+	};
+	await withTeam("team limits", config, { team: slug }, signal, async (fleet, { id }) => {
+		const [sandboxes, hours] = limitColumns(await setTeamLimits(fleet, id, change));
+		process.stdout.write(`sandboxes: ${sandboxes}\nhours: ${hours}\n`);
+	});
+}
+
+/** @param unit what one of the number given is in the limit's own unit */
+function limitOf(option: string, text: string | undefined, unit: number): number | null | undefined {
+	if (text === undefined) return undefined;
+	if (text === DEFAULT) return null;
+	const limit = Math.round(Number(text) * unit);
+	if (text.trim() !== "" && limit >= 1) return limit;
+	throw new OffshootError("invalid_request", `${option} '${text}': expected a number above 0, or '${DEFAULT}'`);
+}
+
+function limitColumns({ limits }: TeamRecord): readonly string[] {
+	const hours = limits.maxTimeoutSeconds && Number((limits.maxTimeoutSeconds / SECONDS_PER_HOUR).toFixed(2));
+	return [limits.maxSandboxes, hours].map((limit) => String(limit ?? DEFAULT));
+}
+
 export async function teamList(config: Config, signal: AbortSignal): Promise<void> {
 	await withFleet("team list", config, signal, async (fleet) => {
-		const rows = (await fleet.teams.list()).map((team) => [team.id, team.slug, team.name, team.createdAt.toISOString()]);
-		process.stdout.write(formatTable(process.stdout, ["ID", "SLUG", "NAME", "CREATED"], rows));
+		const rows = (await fleet.teams.list()).map((team) => [
+			team.id,
+			team.slug,
+			team.name,
+			team.createdAt.toISOString(),
+			...limitColumns(team),
+		]);
+		process.stdout.write(formatTable(process.stdout, ["ID", "SLUG", "NAME", "CREATED", "SANDBOXES", "HOURS"], rows));
 	});
 }
 

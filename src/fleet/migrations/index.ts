@@ -3,6 +3,7 @@ import * as initial from "./001_initial.ts";
 import * as controlPlane from "./002_control_plane.ts";
 import * as pauseModes from "./003_pause_modes.ts";
 import * as measures from "./004_measures.ts";
+import * as teamLimits from "./005_team_limits.ts";
 
 /** Every change of the schema, oldest first by name. One that was released is never edited. */
 const MIGRATIONS: Readonly<Record<string, Migration>> = {
@@ -10,6 +11,7 @@ const MIGRATIONS: Readonly<Record<string, Migration>> = {
 	"002_control_plane": controlPlane,
 	"003_pause_modes": pauseModes,
 	"004_measures": measures,
+	"005_team_limits": teamLimits,
 };
 
 export const migrations: MigrationProvider = {

@@ -2,7 +2,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { createConnection } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { TestAgent } from "../../testing/agent.ts";
 import type { ProgramEnd } from "./program.ts";
 import { type SpawnRequest, Sysd } from "./sysd.ts";
@@ -92,7 +92,8 @@ describe("programs", () => {
 	test("that ended before they were spoken to still tell how, and what they printed", async () => {
 		const program = await sysd.spawn({ ...REQUEST, args: ["-c", "sleep 0.2; echo last words; exit 3"], input: "pipe" });
 		program.pause();
-		while ((await sysd.list()).some(({ pid }) => pid === program.pid)) continue;
+		const isListed = async () => (await sysd.list()).some(({ pid }) => pid === program.pid);
+		await vi.waitUntil(async () => !(await isListed()), { timeout: 10_000 });
 		await sysd.list();
 		const close = program.closeInput();
 		await sysd.list();
