@@ -9,7 +9,7 @@ import type { Artifact } from "../store/index.ts";
 import { requireHeadRoom } from "./capture.ts";
 import { newControlKey } from "./control-key.ts";
 import { firstKeyEnv } from "./init-env.ts";
-import type { NodeOptions } from "./node.ts";
+import type { NodeOptions } from "./options.ts";
 
 export interface ColdStarted {
 	readonly state: ContainerState;

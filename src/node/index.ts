@@ -1,6 +1,7 @@
 export { adopt } from "./adopt.ts";
 export { HostProbe } from "./host-facts.ts";
-export { LocalNode, type NodeOptions } from "./node.ts";
+export { LocalNode } from "./node.ts";
+export type { NodeOptions } from "./options.ts";
 export { openRecords } from "./records.ts";
 export { buildRootfs, digestIngredients, type Ingredients } from "./rootfs/index.ts";
 export { buildTemplate, type TemplateSource } from "./template-build.ts";

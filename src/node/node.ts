@@ -1,23 +1,16 @@
-import { isDeepStrictEqual } from "node:util";
-import type { Logger } from "pino";
-import type { ContainerConfig, EgressPolicy, Engines, SandboxEngine, SlotPool } from "../engine/index.ts";
-import { containerId, OffshootError } from "../protocol/index.ts";
-import type { Artifact, Store } from "../store/index.ts";
+import type { EgressPolicy } from "../engine/index.ts";
+import { OffshootError } from "../protocol/index.ts";
+import type { Artifact } from "../store/index.ts";
 import { agentClient } from "./agent-client.ts";
 import { capture, factsOf } from "./capture.ts";
-import { coldStart } from "./cold-start.ts";
-import { type ContainerAhead, ContainersAhead } from "./containers-ahead.ts";
-import { newControlKey } from "./control-key.ts";
+import { ContainersAhead } from "./containers-ahead.ts";
 import { watchExits } from "./exits.ts";
 import { readGuestMetrics } from "./guest-metrics.ts";
-import type { HostProbe } from "./host-facts.ts";
-import { hostProcess } from "./host-process.ts";
-import { startsInterpreter } from "./init-env.ts";
 import { endedByLimit, watchLimits } from "./limits/index.ts";
+import type { NodeOptions } from "./options.ts";
 import { OutputWatch } from "./output.ts";
-import type { ContainerRecord, Records } from "./records.ts";
-import { agentInit, newRecord } from "./start-order.ts";
-import type { Trust } from "./trust.ts";
+import type { ContainerRecord } from "./records.ts";
+import { newPlace, Start } from "./start.ts";
 import type {
 	ArtifactFacts,
 	CaptureOrder,
@@ -34,25 +27,6 @@ import type {
 	StartOrder,
 } from "./types.ts";
 
-/**
- * One host. Guarantees: a start either ends with an initialised sandbox or leaves nothing; no order ends a container
- * but `remove`; a repeated order finds what the first did; what runs is written down before it runs, so a new process
- * adopts it.
- */
-export interface NodeOptions {
-	readonly nodeId: string;
-	readonly store: Store;
-	readonly engines: Engines;
-	readonly slots: SlotPool;
-	readonly records: Records;
-	/** Given to every guest; undefined leaves the guest its own. */
-	readonly trust: Trust | undefined;
-	readonly host: Pick<HostProbe, "read">;
-	/** Features of this host's processors, as the engine names them. */
-	readonly cpuFeatures: readonly string[];
-	readonly log: Logger;
-}
-
 /** A whole start, the guest's initialisation included. */
 const START_TIMEOUT_MS = 60_000;
 /** A cold one, which waits for the programs that a warm one has in memory. */
@@ -60,6 +34,11 @@ const COLD_START_TIMEOUT_MS = 180_000;
 const FLOODED = "its first processes printed without end";
 const CLEANUP_TIMEOUT_MS = 30_000;
 
+/**
+ * One host. Guarantees: a start either ends with an initialised sandbox or leaves nothing; no order ends a container
+ * but `remove`; a repeated order finds what the first did; what runs is written down before it runs, so a new process
+ * adopts it.
+ */
 export class LocalNode implements NodeClient {
 	readonly nodeId: string;
 	readonly #options: NodeOptions;
@@ -102,19 +81,12 @@ export class LocalNode implements NodeClient {
 		const warm = order.memory && artifact.manifest.memory;
 		const limitMs = warm ? START_TIMEOUT_MS : COLD_START_TIMEOUT_MS;
 		const limit = AbortSignal.any([signal, AbortSignal.timeout(limitMs)]);
-		const place = (warm && this.#ahead.take(artifact)) || (await this.#newPlace(order, limit));
-		const record = newRecord(order, artifact, place);
+		const place = (warm && this.#ahead.take(artifact)) || (await newPlace(this.#options.slots, order, limit));
+		const start = new Start(this.#options, { order, artifact, place }, limit);
 		try {
-			// An open slot gets the guest's own policy before the guest begins; a closed one may get it meanwhile.
-			if (place.egress !== undefined && !isDeepStrictEqual(place.egress, order.egress))
-				await this.#options.slots.setEgress(place.slot, order.egress, limit);
-			const policy = place.egress === undefined ? order.egress : undefined;
-			const begun = warm
-				? this.#restore(record, order, artifact, policy, limit)
-				: this.#boot(record, order, artifact, policy, limit);
-			return startedOf(await begun);
+			return startedOf(await (warm ? start.restore() : start.boot()));
 		} catch (error) {
-			await this.#removeContainer(record);
+			await this.#removeContainer(start.record);
 			signal.throwIfAborted();
 			this.#options.log.warn({ err: error, sandboxId: order.sandboxId }, "a start failed and was undone");
 			throw limit.aborted && !(error instanceof OffshootError) ? lateStart(limitMs, error) : error;
@@ -129,17 +101,6 @@ export class LocalNode implements NodeClient {
 		return artifact;
 	}
 
-	async #newPlace(order: OrderKey, signal: AbortSignal): Promise<ContainerAhead> {
-		const slot = await this.#options.slots.acquire(signal);
-		try {
-			await this.#options.slots.prepare(slot, signal);
-		} catch (error) {
-			await this.#options.slots.release(slot);
-			throw error;
-		}
-		return { id: containerId(order.sandboxId, order.incarnation), slot };
-	}
-
 	/** Captured processes may use any feature they once saw; without it they would die of an illegal instruction. */
 	#requireCpu({ manifest }: Artifact): void {
 		if (!manifest.memory) return;
@@ -147,71 +108,6 @@ export class LocalNode implements NodeClient {
 		if (missing.length === 0) return;
 		const text = `This snapshot was taken on a processor with features that this host lacks: ${missing.join(", ")}. Restore it on a host that has them.`;
 		throw new OffshootError("conflict", text, { shouldRetry: false });
-	}
-
-	async #restore(
-		record: ContainerRecord,
-		order: StartOrder,
-		artifact: Artifact,
-		policy: EgressPolicy | undefined,
-		signal: AbortSignal,
-	): Promise<ContainerRecord> {
-		const state = await this.#begin(record, policy, signal, (engine, config) =>
-			engine.restore(config, artifact.imageDir, signal),
-		);
-		const ready = await this.#initialise({ ...record, ...hostProcess(state.pid) }, order, signal);
-		await this.#options.records.put(ready);
-		return ready;
-	}
-
-	async #boot(
-		record: ContainerRecord,
-		order: StartOrder,
-		artifact: Artifact,
-		policy: EgressPolicy | undefined,
-		signal: AbortSignal,
-	): Promise<ContainerRecord> {
-		const { state, controlKey } = await this.#begin(record, policy, signal, (engine, config) =>
-			coldStart(this.#options, engine, config, { artifact, hostname: order.sandboxId }, signal),
-		);
-		const { cpuFeatures, records } = this.#options;
-		await agentClient.awaitAgent(record.slot.address, signal);
-		const booted = { ...record, ...hostProcess(state.pid), controlKey, cpuFeatures: [...cpuFeatures] };
-		const ready = await this.#initialise(booted, order, signal);
-		if (startsInterpreter(record.spec)) await agentClient.awaitInterpreter(record.slot.address, signal);
-		await records.put(ready);
-		return ready;
-	}
-
-	/** @param policy for a slot that has none yet */
-	async #begin<T>(
-		record: ContainerRecord,
-		policy: EgressPolicy | undefined,
-		signal: AbortSignal,
-		run: (engine: SandboxEngine, config: ContainerConfig) => Promise<T>,
-	): Promise<T> {
-		const { engines, store, slots, records } = this.#options;
-		const engine = await engines.open(record.engine);
-		const rootfs = await store.rootfs(record.rootfs.id);
-		await records.put(record);
-		const { containerId: id, slot, spec, resources } = record;
-		// Both must have ended before anybody cleans up after one of them.
-		const [begun, policySet] = await Promise.allSettled([
-			run(engine, { id, rootfsPath: rootfs.path, slot, spec, resources }),
-			policy && slots.setEgress(slot, policy, signal),
-		]);
-		if (begun.status === "rejected") throw begun.reason;
-		if (policySet.status === "rejected") throw policySet.reason;
-		return begun.value;
-	}
-
-	/** @param record with the control key that the agent trusts now */
-	async #initialise(record: ContainerRecord, order: StartOrder, signal: AbortSignal): Promise<ContainerRecord> {
-		const { trust } = this.#options;
-		const next = newControlKey();
-		const init = agentInit(order, record, next.publicKey, trust);
-		await agentClient.init(record.slot.address, init, record.controlKey, signal);
-		return { ...record, phase: "ready", controlKey: next.privateKey, ...(trust && { trust: trust.digest }) };
 	}
 
 	capture(order: CaptureOrder, signal: AbortSignal): Promise<ArtifactFacts> {
