@@ -48,7 +48,7 @@ export interface LoadedMeasures {
 
 /** Tells what was saved, in order of time. What an older version saved with other figures is left out. */
 export async function loadMeasures(kept: Kept, into: LoadedMeasures): Promise<void> {
-	for (const { kind, subjectId, atMs, sample } of await kept.list()) {
+	for (const { kind, subjectId, atMs, sample } of await kept.living()) {
 		if (kind === "sandbox") {
 			const { cpuCount, cpuUsedPct, memTotal, memUsed, memCache, diskUsed, diskTotal } = sample;
 			const figures = { cpuCount, cpuUsedPct, memTotal, memUsed, memCache, diskUsed, diskTotal };

@@ -66,11 +66,13 @@ describe.concurrent("measures", () => {
 			world.clock.advance(5_000);
 			await expect.poll(() => measured().length).toBe(round);
 		}
-		await expect.poll(() => world.fleet.measures.list()).toHaveLength(3);
+		await expect.poll(() => world.fleet.measures.living()).toHaveLength(3);
 		const last = measured().at(-1);
 		await world.kill(ended.sandboxId);
 		await world.crashAndStart();
 		expect(measured()).toEqual([last]);
+		const kept = (await world.fleet.measures.living()).map(({ subjectId }) => subjectId);
+		expect(kept.toSorted()).toEqual([sandboxId, world.team.id].toSorted());
 		expect(world.control.metrics.newest(world.team, [sandboxId, ended.sandboxId]).size).toBe(1);
 		expect(world.control.metrics.ofTeam(world.team, ALL)).toMatchObject([{ concurrentSandboxes: 2, startRate: 0.4 }]);
 	});
@@ -79,7 +81,7 @@ describe.concurrent("measures", () => {
 		await using world = await World.open();
 		const { sandboxId } = await world.create();
 		await world.fleet.measures.add([{ kind: "sandbox", subjectId: sandboxId, atMs: 1, sample: { memUsed: Number.NaN } }]);
-		await expect(world.fleet.measures.list()).rejects.toThrow("measures.sample");
+		await expect(world.fleet.measures.living()).rejects.toThrow("measures.sample");
 		await world.crashAndStart();
 		expect(world.control.metrics.ofSandbox(world.team, sandboxId, ALL)).toEqual([]);
 	});

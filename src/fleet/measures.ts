@@ -41,9 +41,24 @@ export class MeasureRepository {
 		}
 	}
 
-	/** All that are kept, in order of time. */
-	async list(): Promise<readonly Measure[]> {
-		const rows = await this.#db.selectFrom("measures").selectAll().orderBy("at_ms").execute();
+	/** Those of teams and of sandboxes that have not ended, in order of time. */
+	async living(): Promise<readonly Measure[]> {
+		const rows = await this.#db
+			.selectFrom("measures")
+			.selectAll()
+			.where(({ or, eb, exists, selectFrom }) =>
+				or([
+					eb("kind", "=", "team"),
+					exists(
+						selectFrom("sandboxes")
+							.select("sandboxes.id")
+							.whereRef("sandboxes.id", "=", "measures.subject_id")
+							.where("sandboxes.state", "!=", "ended"),
+					),
+				]),
+			)
+			.orderBy("at_ms")
+			.execute();
 		return rows.map((row) => ({
 			kind: readWord(MEASURE_KINDS, row.kind, "measures.kind"),
 			subjectId: row.subject_id,

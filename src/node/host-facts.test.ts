@@ -14,7 +14,7 @@ test("a directory is on the deepest mount above it, the one that was mounted las
 });
 
 test("a host tells what it is and what of it is used", async () => {
-	const facts = await new HostProbe(tmpdir()).read();
+	const facts = await new HostProbe(tmpdir()).read(new AbortController().signal);
 	expect(facts.cpuCount).toBeGreaterThan(0);
 	expect(facts.cpuPercent).toBeGreaterThanOrEqual(0);
 	expect(facts.cpuPercent).toBeLessThanOrEqual(100);

@@ -21,15 +21,16 @@ export class HostProbe {
 		this.#dataDir = dataDir;
 	}
 
-	async read(): Promise<HostFacts> {
+	async read(signal: AbortSignal): Promise<HostFacts> {
+		signal.throwIfAborted();
 		const memoryTotalBytes = totalmem();
 		return {
-			machine: await machineOf(),
+			machine: await machineOf(signal),
 			cpuCount: cpus().length,
 			cpuPercent: this.#cpuPercent(),
 			memoryTotalBytes,
 			memoryUsedBytes: Math.max(0, memoryTotalBytes - process.availableMemory()),
-			disk: await diskOf(this.#dataDir),
+			disk: await diskOf(this.#dataDir, signal),
 		};
 	}
 
@@ -53,8 +54,8 @@ function cpuTimes(): CpuTimes {
 	return { busy, all };
 }
 
-async function machineOf(): Promise<HostFacts["machine"]> {
-	const text = await readFile("/proc/cpuinfo", "utf8");
+async function machineOf(signal: AbortSignal): Promise<HostFacts["machine"]> {
+	const text = await readFile("/proc/cpuinfo", { encoding: "utf8", signal });
 	const field = (name: string) => new RegExp(`^${name}\\s*: (.*)$`, "m").exec(text)?.[1] ?? "";
 	return {
 		cpuFamily: field("cpu family"),
@@ -64,9 +65,9 @@ async function machineOf(): Promise<HostFacts["machine"]> {
 	};
 }
 
-async function diskOf(directory: string): Promise<Disk> {
+async function diskOf(directory: string, signal: AbortSignal): Promise<Disk> {
 	const { bsize, blocks, bfree } = await statfs(directory);
-	const mount = mountOf(await readFile("/proc/self/mountinfo", "utf8"), directory);
+	const mount = mountOf(await readFile("/proc/self/mountinfo", { encoding: "utf8", signal }), directory);
 	return { ...mount, totalBytes: blocks * bsize, usedBytes: (blocks - bfree) * bsize };
 }
 
