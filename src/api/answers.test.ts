@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { OffshootError } from "../protocol/index.ts";
-import { API_KEY, DOMAIN, type OpenApi, openApi } from "./fixture.ts";
+import { API_KEY, DOMAIN } from "./testing/known.ts";
+import { type OpenApi, openApi } from "./testing/open-api.ts";
 
 let api: OpenApi;
 beforeEach(async () => {

@@ -1,7 +1,8 @@
 /** The real client's whole way through the API. */
 import { AuthenticationError, NotFoundError, Sandbox } from "e2b";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { API_KEY, DOMAIN, type OpenApi, openApi } from "./fixture.ts";
+import { API_KEY, DOMAIN } from "./testing/known.ts";
+import { type OpenApi, openApi } from "./testing/open-api.ts";
 
 let api: OpenApi;
 let options: { apiKey: string; apiUrl: string };

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { ADMIN_TOKEN, API_KEY, type OpenApi, openApi } from "./fixture.ts";
+import { ADMIN_TOKEN, API_KEY } from "./testing/known.ts";
+import { type OpenApi, openApi } from "./testing/open-api.ts";
 
 let api: OpenApi;
 beforeEach(async () => {
@@ -70,4 +71,8 @@ test("the operator sees the hosts, what they hold and what runs on them", async 
 	expect((await api.call("GET", "/nodes/node-1", undefined, headers)).body).toMatchObject({ cachedBuilds: ["build-1"] });
 	expect((await api.call("GET", "/nodes/other", undefined, headers)).status).toBe(404);
 	expect((await api.call("GET", "/admin/sandboxes/running-counts", undefined, headers)).body).toEqual({ "team-1": 2 });
+	expect((await api.call("POST", "/nodes/node-1", { status: "draining" }, headers)).status).toBe(204);
+	expect((await api.call("GET", "/nodes", undefined, headers)).body).toMatchObject([{ status: "draining" }]);
+	expect((await api.call("POST", "/nodes/other", { status: "ready" }, headers)).status).toBe(404);
+	expect((await api.call("POST", "/nodes/node-1", { status: "tired" }, headers)).status).toBe(400);
 });

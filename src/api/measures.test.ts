@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { type OpenApi, openApi } from "./fixture.ts";
+import { type OpenApi, openApi } from "./testing/open-api.ts";
 
 let api: OpenApi;
 beforeEach(async () => {

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { type OpenApi, openApi } from "./fixture.ts";
+import { type OpenApi, openApi } from "./testing/open-api.ts";
 
 const RULES = { "api.test": [{ transform: { headers: { Authorization: "Bearer x" } } }], "b.test": [{}] };
 let api: OpenApi;

@@ -25,6 +25,7 @@ import { Sampler } from "./metrics.ts";
 import { NodeWatch } from "./nodes.ts";
 import { Operations } from "./operations.ts";
 import { connect, pause, resume } from "./pause.ts";
+import { Placement } from "./placement.ts";
 import { Quota } from "./quota.ts";
 import { reconcile } from "./reconcile.ts";
 import { Repeats } from "./repeat.ts";
@@ -88,6 +89,7 @@ export async function createControl(options: ControlOptions): Promise<Control & 
 		ended: (before, reason) => journal.noteEnd(before, reason),
 		discarded: () => nodes.noteFail(),
 	});
+	const placement = new Placement();
 	const chores = new Chores({ clock, log, signal: lifetime.signal });
 	let open = true;
 	const core: Core = {
@@ -101,7 +103,8 @@ export async function createControl(options: ControlOptions): Promise<Control & 
 		operations: new Operations(lifetime.signal, ({ exit }) => {
 			if (exit) chores.inBackground(handleExit(core, exit));
 		}),
-		quota: new Quota(ledger, limits, node),
+		placement,
+		quota: new Quota({ ledger, limits, node, placement }),
 		lifetime: lifetime.signal,
 		announceGone: (gone) => {
 			for (const listener of listeners) notify(log, listener, gone);

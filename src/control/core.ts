@@ -8,6 +8,7 @@ import type { Ledger } from "./ledger.ts";
 import type { TeamLimits } from "./limits.ts";
 import type { Logger } from "./log.ts";
 import type { Operation, Operations } from "./operations.ts";
+import type { Placement } from "./placement.ts";
 import type { Quota } from "./quota.ts";
 
 export interface Gone {
@@ -25,6 +26,7 @@ export interface Core {
 	readonly operations: Operations;
 	readonly chores: Chores;
 	readonly quota: Quota;
+	readonly placement: Placement;
 	/** Aborted when control has closed. */
 	readonly lifetime: AbortSignal;
 	/** Tells the listeners that an incarnation can't be reached any more; its new state must be visible by then. */

@@ -38,9 +38,10 @@ export async function createSandbox(
 export function launch(core: Core, drafted: SandboxRecord, imageId: string, signal: AbortSignal): Promise<SandboxRecord> {
 	return core.operations.begin(drafted.id, "starting", async (operation) => {
 		const row = { ...drafted, operationId: operation.id };
-		await core.quota.within(row.teamId, () => core.ledger.add(row));
+		const either = AbortSignal.any([signal, operation.signal]);
+		await core.quota.within(row.teamId, either, () => core.ledger.add(row));
 		try {
-			return await start(core, row, operation, imageId, AbortSignal.any([signal, operation.signal]));
+			return await start(core, row, operation, imageId, either);
 		} catch (error) {
 			await core.chores.attempt(`forget sandbox ${row.id}`, () => core.ledger.discard(row.id));
 			await removeContainer(core, orderKey(row, operation));

@@ -8,5 +8,6 @@ export type { Limits } from "./limits.ts";
 export type { Logger } from "./log.ts";
 export type { Metrics, SandboxSample, TeamSample, Window } from "./metrics.ts";
 export type { Nodes, NodeView } from "./nodes.ts";
+export { NODE_STATUSES, type NodeStatus } from "./placement.ts";
 export type { PublishedTemplate } from "./templates.ts";
 export * from "./types.ts";

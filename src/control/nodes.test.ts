@@ -16,7 +16,7 @@ it("counts what runs, what was promised to it, and which creates succeeded", asy
 	await world.pause(sandboxId);
 	world.faults.failAt("start", new Error("no slot"));
 	await expect(world.create()).rejects.toThrow();
-	const [node] = await world.control.nodes.list();
+	const [node] = await world.control.nodes.list(signal);
 	expect(node).toMatchObject({
 		id: "node-1",
 		running: 2,
@@ -34,4 +34,24 @@ it("shows one node's artifacts, and none of a node that does not exist", async (
 	await world.pause(sandboxId);
 	expect((await world.control.nodes.get("node-1", signal)).artifactIds).toHaveLength(2);
 	await expect(world.control.nodes.get("node-2", signal)).rejects.toMatchObject({ code: "not_found" });
+});
+
+it("takes nothing new unless it is ready, and lets what runs go on", async () => {
+	const running = await world.create();
+	const paused = await world.create();
+	await world.pause(paused.sandboxId);
+	const { nodes } = world.control;
+	nodes.setStatus("node-1", "draining");
+	expect(await nodes.list(signal)).toMatchObject([{ status: "draining", running: 1 }]);
+	const closed = { code: "busy", message: expect.stringContaining("'draining'"), details: { shouldRetry: true } };
+	await expect(world.create()).rejects.toMatchObject(closed);
+	await expect(world.connect(paused.sandboxId)).rejects.toMatchObject(closed);
+	expect(await world.fork(running.sandboxId, 2)).toMatchObject([{ error: { code: 503 } }, { error: { code: 503 } }]);
+	await world.snapshot(running.sandboxId, "kept");
+	await world.pause(running.sandboxId);
+	nodes.setStatus("node-1", "ready");
+	await world.connect(running.sandboxId);
+	await world.create();
+	expect(() => nodes.setStatus("node-2", "draining")).toThrow(/does not exist/);
+	await world.checkInvariants();
 });

@@ -4,11 +4,14 @@ import type { SandboxRecord } from "../fleet/index.ts";
 import type { HostFacts } from "../node/index.ts";
 import { OffshootError } from "../protocol/index.ts";
 import type { Core } from "./core.ts";
+import type { NodeStatus } from "./placement.ts";
 
 export interface NodeView {
 	readonly id: string;
 	/** Another one after each start of the server. */
 	readonly serviceInstanceId: string;
+	/** Only a ready one takes sandboxes that are not running yet. */
+	readonly status: NodeStatus;
 	readonly host: HostFacts;
 	readonly running: number;
 	readonly starting: number;
@@ -21,9 +24,11 @@ export interface NodeView {
 }
 
 export interface Nodes {
-	list(): Promise<readonly NodeView[]>;
+	list(signal: AbortSignal): Promise<readonly NodeView[]>;
 	/** @returns also the ids of the artifacts it holds. @throws OffshootError not_found */
 	get(nodeId: string, signal: AbortSignal): Promise<NodeView & { readonly artifactIds: readonly string[] }>;
+	/** Until the server ends: the next one is ready. @throws OffshootError not_found */
+	setStatus(nodeId: string, status: NodeStatus): void;
 	/** Running sandboxes by team; teams without any are left out. */
 	runningCounts(): ReadonlyMap<string, number>;
 }
@@ -48,15 +53,20 @@ export class NodeWatch implements Nodes {
 		this.#createFails++;
 	}
 
-	async list(): Promise<readonly NodeView[]> {
-		return [await this.#view()];
+	async list(signal: AbortSignal): Promise<readonly NodeView[]> {
+		return [await this.#view(signal)];
 	}
 
 	async get(nodeId: string, signal: AbortSignal): Promise<NodeView & { readonly artifactIds: readonly string[] }> {
-		const { node } = this.#core;
-		if (nodeId !== node.nodeId) throw new OffshootError("not_found", `node '${nodeId.slice(0, 80)}' does not exist`);
-		const artifacts = await node.listArtifacts(signal);
-		return { ...(await this.#view()), artifactIds: artifacts.map(({ artifactId }) => artifactId) };
+		this.#assertNode(nodeId);
+		const artifacts = await this.#core.node.listArtifacts(signal);
+		return { ...(await this.#view(signal)), artifactIds: artifacts.map(({ artifactId }) => artifactId) };
+	}
+
+	setStatus(nodeId: string, status: NodeStatus): void {
+		this.#assertNode(nodeId);
+		this.#core.placement.become(status);
+		this.#core.log.info({ nodeId, status }, "the operator set the node's status");
 	}
 
 	runningCounts(): ReadonlyMap<string, number> {
@@ -65,13 +75,19 @@ export class NodeWatch implements Nodes {
 		return counts;
 	}
 
-	async #view(): Promise<NodeView> {
+	#assertNode(nodeId: string): void {
+		if (nodeId === this.#core.node.nodeId) return;
+		throw new OffshootError("not_found", `node '${nodeId.slice(0, 80)}' does not exist`);
+	}
+
+	async #view(signal: AbortSignal): Promise<NodeView> {
 		const { node, ledger } = this.#core;
 		const active = this.#active();
 		return {
 			id: node.nodeId,
 			serviceInstanceId: this.#serviceInstanceId,
-			host: await node.host(),
+			status: this.#core.placement.status,
+			host: await node.host(signal),
 			running: active.length,
 			starting: [...ledger.all()].filter(({ state }) => state === "starting" || state === "resuming").length,
 			allocatedCpu: active.reduce((sum, { resources }) => sum + resources.cpuCount, 0),

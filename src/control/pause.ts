@@ -177,7 +177,7 @@ export function beginResume(core: Core, record: SandboxRecord, request: ResumeRe
 	return core.operations.begin(record.id, "resuming", async (operation) => {
 		const image = record.pauseArtifactId;
 		if (!image) throw new Error(`paused sandbox ${record.id} has no image`);
-		const resuming = await core.quota.within(record.teamId, () =>
+		const resuming = await core.quota.within(record.teamId, operation.signal, () =>
 			core.ledger.move(record, { state: "resuming", operationId: operation.id, incarnation: record.incarnation + 1 }),
 		);
 		try {

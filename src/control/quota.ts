@@ -1,57 +1,62 @@
 /**
  * Whether there is room for another running sandbox: in the team's number, taken before the row exists, so that a burst
- * can't overshoot; and on the node, whose last memory and disk space are not given away. What does not fit is refused
- * before anything was begun.
+ * can't overshoot; and on the node, which may be closed by its operator, and whose last memory and disk space are not
+ * given away. What does not fit is refused before anything was begun.
  */
 import type { NodeClient } from "../node/index.ts";
 import { OffshootError } from "../protocol/index.ts";
 import type { Ledger } from "./ledger.ts";
 import type { TeamLimits } from "./limits.ts";
+import type { Placement } from "./placement.ts";
 
 /** A start takes its memory little by little: with less than this left, those that run would suffer for the next one. */
 const MEMORY_RESERVE_BYTES = 512 * 1024 * 1024;
 const DISK_RESERVE_BYTES = 256 * 1024 * 1024;
 const RETRY_SECONDS = 5;
 
+export interface QuotaOptions {
+	readonly ledger: Ledger;
+	readonly limits: Pick<TeamLimits, "of">;
+	readonly node: Pick<NodeClient, "capacity">;
+	readonly placement: Pick<Placement, "assertReady">;
+}
+
 export class Quota {
-	readonly #ledger: Ledger;
-	readonly #limits: TeamLimits;
-	readonly #node: Pick<NodeClient, "capacity">;
+	readonly #options: QuotaOptions;
 	readonly #reserved = new Map<string, number>();
 
-	constructor(ledger: Ledger, limits: TeamLimits, node: Pick<NodeClient, "capacity">) {
-		this.#ledger = ledger;
-		this.#limits = limits;
-		this.#node = node;
+	constructor(options: QuotaOptions) {
+		this.#options = options;
 	}
 
 	/**
 	 * Holds a place for the team while `work` brings a sandbox into the ledger in a state that counts.
-	 * @throws OffshootError too_many, busy when the node has no room
+	 * @throws OffshootError too_many, busy when the node has no room or is closed
 	 */
-	async within<T>(teamId: string, work: () => Promise<T>): Promise<T> {
-		const { maxConcurrent } = await this.#limits.of(teamId);
+	async within<T>(teamId: string, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
+		this.#options.placement.assertReady();
+		const { maxConcurrent } = await this.#options.limits.of(teamId);
 		// Nothing may be waited for between this count and taking the place.
 		const reserved = this.#reserved.get(teamId) ?? 0;
 		if (this.#active(teamId) + reserved >= maxConcurrent) throw exceeded(maxConcurrent);
 		this.#reserved.set(teamId, reserved + 1);
 		try {
-			await this.#assertRoom();
+			await this.#assertRoom(signal);
 			return await work();
 		} finally {
 			this.#reserved.set(teamId, (this.#reserved.get(teamId) ?? 1) - 1);
 		}
 	}
 
-	async #assertRoom(): Promise<void> {
-		const { memoryFreeBytes, diskFreeBytes } = await this.#node.capacity();
+	async #assertRoom(signal: AbortSignal): Promise<void> {
+		const { memoryFreeBytes, diskFreeBytes } = await this.#options.node.capacity(signal);
 		if (memoryFreeBytes < MEMORY_RESERVE_BYTES) throw noRoom("memory", memoryFreeBytes, MEMORY_RESERVE_BYTES);
 		if (diskFreeBytes < DISK_RESERVE_BYTES) throw noRoom("disk space", diskFreeBytes, DISK_RESERVE_BYTES);
 	}
 
 	#active(teamId: string): number {
 		let active = 0;
-		for (const record of this.#ledger.all()) {
+		for (const record of this.#options.ledger.all()) {
 			if (record.teamId === teamId && record.state !== "paused") active++;
 		}
 		return active;

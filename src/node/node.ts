@@ -202,12 +202,13 @@ export class LocalNode implements NodeClient {
 		return readGuestMetrics(await agentClient.metrics(slot.address, accessToken, signal), resources);
 	}
 
-	async capacity(): Promise<NodeCapacity> {
+	async capacity(signal: AbortSignal): Promise<NodeCapacity> {
+		signal.throwIfAborted();
 		return { memoryFreeBytes: process.availableMemory(), diskFreeBytes: await this.#options.store.freeBytes() };
 	}
 
-	host(): Promise<HostFacts> {
-		return this.#options.host.read();
+	host(signal: AbortSignal): Promise<HostFacts> {
+		return this.#options.host.read(signal);
 	}
 
 	onOutput(listener: (output: SandboxOutput) => void): () => void {

@@ -165,8 +165,8 @@ export interface NodeClient {
 		signal: AbortSignal,
 	): Promise<GuestMetrics>;
 	/** What the host has left. */
-	capacity(): Promise<NodeCapacity>;
-	host(): Promise<HostFacts>;
+	capacity(signal: AbortSignal): Promise<NodeCapacity>;
+	host(signal: AbortSignal): Promise<HostFacts>;
 	onOutput(listener: (output: SandboxOutput) => void): () => void;
 	/** Sandboxes that ended by themselves (crash, out of memory, killed from outside). */
 	onExit(listener: (exit: SandboxExit) => void): () => void;

@@ -1,17 +1,19 @@
 /** The hosts that sandboxes run on, for the operator. */
 import { type Static, Type } from "typebox";
-import type { NodeView } from "../../control/index.ts";
+import { NODE_STATUSES, type NodeView } from "../../control/index.ts";
 import type { ApiContext, App } from "../app.ts";
-import { answers } from "../schemas.ts";
+import { answers, Nothing } from "../schemas.ts";
 
 const tags = ["operator"];
 const Bytes = Type.Integer({ description: "bytes" });
+
+const Status = Type.Enum([...NODE_STATUSES], { description: "only a ready host takes sandboxes that are not running yet" });
 
 const NodeFields = {
 	id: Type.String(),
 	serviceInstanceID: Type.String({ description: "another one after each start of the server" }),
 	clusterID: Type.String(),
-	status: Type.Literal("ready"),
+	status: Status,
 	version: Type.String(),
 	commit: Type.String(),
 	sandboxCount: Type.Integer(),
@@ -52,7 +54,7 @@ export function nodeRoutes(app: App, { control: { nodes }, version, signal }: Ap
 	app.get(
 		"/nodes",
 		{ schema: { tags, summary: "List the hosts of sandboxes", response: answers({ 200: Type.Array(Node) }) } },
-		async () => (await nodes.list()).map((node) => ({ ...nodeView(node, version), sandboxStartingCount: node.starting })),
+		async () => (await nodes.list(signal)).map((node) => ({ ...nodeView(node, version), sandboxStartingCount: node.starting })),
 	);
 
 	app.get(
@@ -68,6 +70,23 @@ export function nodeRoutes(app: App, { control: { nodes }, version, signal }: Ap
 		async (request) => {
 			const node = await nodes.get(request.params.nodeID, signal);
 			return { ...nodeView(node, version), cachedBuilds: [...node.artifactIds] };
+		},
+	);
+
+	app.post(
+		"/nodes/:nodeID",
+		{
+			schema: {
+				tags,
+				summary: "Close a host to sandboxes that are not running yet, or open it again; until the server ends",
+				params: Type.Object({ nodeID: Type.String() }),
+				body: Type.Object({ status: Status }),
+				response: answers({ 204: Nothing }),
+			},
+		},
+		async (request, reply) => {
+			nodes.setStatus(request.params.nodeID, request.body.status);
+			return reply.code(204).send(null);
 		},
 	);
 
@@ -90,7 +109,7 @@ function nodeView(node: NodeView, version: string): Omit<Static<typeof Node>, "s
 		id: node.id,
 		serviceInstanceID: node.serviceInstanceId,
 		clusterID: NO_CLUSTER,
-		status: "ready",
+		status: node.status,
 		version,
 		commit: "",
 		sandboxCount: node.running,

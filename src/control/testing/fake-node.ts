@@ -185,11 +185,13 @@ export class FakeNode implements NodeClient {
 		return { cpuCount: 2, cpuUsedPct: 1, memTotal: 512, memUsed: memory.length, memCache: 0, diskUsed: 1, diskTotal: 1024 };
 	}
 
-	async capacity(): Promise<NodeCapacity> {
+	async capacity(signal: AbortSignal): Promise<NodeCapacity> {
+		signal.throwIfAborted();
 		return this.#host.capacity;
 	}
 
-	async host(): Promise<HostFacts> {
+	async host(signal: AbortSignal): Promise<HostFacts> {
+		signal.throwIfAborted();
 		return {
 			machine: { cpuFamily: "6", cpuModel: "1", cpuModelName: "Test", cpuArchitecture: "x86_64" },
 			cpuCount: 4,
