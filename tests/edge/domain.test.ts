@@ -1,12 +1,19 @@
 /** Clients that reach everything by names of one domain, with TLS and an own authority. */
 import { execFile } from "node:child_process";
-import { mkdtemp, rm } from "node:fs/promises";
+import { once } from "node:events";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { type ClientHttp2Session, type ClientHttp2Stream, connect, constants, type OutgoingHttpHeaders } from "node:http2";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { text } from "node:stream/consumers";
+import { connect as connectTls, type TLSSocket } from "node:tls";
 import { promisify } from "node:util";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { Sandbox } from "e2b";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { killAtEnd } from "../support/sandboxes.ts";
 import { freePort, parseExports, startTestServer, type TestServer } from "../support/server.ts";
 import { serveWildcard, type WildcardDns } from "../support/wildcard-dns.ts";
+import { GUEST_PORT, serveGuest, toGuest } from "./guest-server.ts";
 
 const execute = promisify(execFile);
 const DOMAIN = "sbx.test";
@@ -17,13 +24,15 @@ const PYTHON = process.env.OFFSHOOT_TEST_PYTHON ?? "";
 
 let dataDir: string;
 let server: TestServer;
+let tlsPort: number;
 let dns: WildcardDns;
 let environment: Record<string, string>;
 
 beforeAll(async () => {
 	dataDir = await mkdtemp(join(tmpdir(), "offshoot-domain-"));
-	await execute(process.execPath, [MAIN, "cert", "--domain", DOMAIN], { env: { ...process.env, OFFSHOOT_DATA_DIR: dataDir } });
-	server = await startTestServer({ dataDir, env: { OFFSHOOT_TLS_PORT: String(await freePort()) } });
+	await makeCertificate();
+	tlsPort = await freePort();
+	server = await startTestServer({ dataDir, env: { OFFSHOOT_TLS_PORT: String(tlsPort) } });
 	environment = parseExports((await server.cli("env", "--tls")).stdout);
 	dns = await serveWildcard(DOMAIN);
 });
@@ -33,6 +42,9 @@ afterAll(async () => {
 	await server?.destroy();
 	await rm(dataDir, { recursive: true, force: true });
 });
+
+const makeCertificate = () =>
+	execute(process.execPath, [MAIN, "cert", "--domain", DOMAIN], { env: { ...process.env, OFFSHOOT_DATA_DIR: dataDir } });
 
 /** Runs a program that knows the server by nothing but its domain, key and authority. */
 async function runClient(program: string, ...args: string[]): Promise<string> {
@@ -51,4 +63,98 @@ test("the JavaScript clients need no more than E2B_DOMAIN", async () => {
 test("the Python clients need no more than E2B_DOMAIN", async () => {
 	expect(PYTHON, "OFFSHOOT_TEST_PYTHON: run the tests through `./offshoot test`").not.toBe("");
 	expect(await runClient(PYTHON, programPath("domain.py"))).toBe("OK");
+});
+
+describe("over HTTP/2 and TLS", () => {
+	let ca: string;
+	let client: ClientHttp2Session;
+
+	beforeAll(async () => {
+		ca = await readFile(join(dataDir, "tls/ca.pem"), "utf8");
+		client = connect(`https://127.0.0.1:${tlsPort}`, { ca, servername: `api.${DOMAIN}` });
+		await once(client, "remoteSettings");
+	});
+	afterAll(() => client?.destroy());
+
+	async function newGuest(): Promise<Sandbox> {
+		const sandbox = killAtEnd(await Sandbox.create("base", server.sdk));
+		await serveGuest(sandbox);
+		return sandbox;
+	}
+
+	function send({ sandboxId }: Sandbox, headers: OutgoingHttpHeaders, endStream = true): ClientHttp2Stream {
+		const authority = `${GUEST_PORT}-${sandboxId}.${DOMAIN}:${tlsPort}`;
+		const stream = client.request({ ":authority": authority, ...headers }, { endStream });
+		stream.on("error", () => {});
+		return stream;
+	}
+
+	async function handshake(): Promise<TLSSocket> {
+		const socket = connectTls({ port: tlsPort, host: "127.0.0.1", ca, servername: `api.${DOMAIN}` });
+		await once(socket, "secureConnect");
+		return socket;
+	}
+
+	test("streams of one connection, more than a hundred, reach guests as HTTP/1.1; a kill resets those of its sandbox alone", async () => {
+		const [doomed, other] = await Promise.all([newGuest(), newGuest()]);
+		const told = send(doomed, { ":method": "POST", ":path": "/told?a=1", "x-y": "z", cookie: ["a=1", "b=2"] }, false);
+		told.end("body");
+		const { headers, ...request } = JSON.parse(await text(told));
+		expect(request).toEqual({ method: "POST", url: "/told?a=1", httpVersion: "1.1", body: "body" });
+		expect(headers).toMatchObject({ "x-y": "z", cookie: "a=1; b=2", "x-forwarded-proto": "https" });
+
+		const streams = Array.from({ length: 110 }, () => send(doomed, { ":path": "/stream" }));
+		const steady = send(other, { ":path": "/echo", ":method": "POST" }, false);
+		const echo = async (piece: string) => {
+			steady.write(piece);
+			expect(String((await once(steady, "data"))[0])).toBe(piece);
+		};
+		await Promise.all([...streams.map((stream) => once(stream, "data")), echo("before")]);
+		const ends = streams.map((stream) => new Promise((resolve) => stream.resume().once("close", resolve)));
+		await doomed.kill();
+		await Promise.all(ends);
+		expect(new Set(streams.map(({ rstCode }) => rstCode))).toEqual(new Set([constants.NGHTTP2_INTERNAL_ERROR]));
+		await echo("after");
+	});
+
+	test("a WebSocket on a stream carries frames both ways, and ends with its sandbox", async () => {
+		const sandbox = await newGuest();
+		const socket = send(sandbox, { ":method": "CONNECT", ":protocol": "websocket", ":scheme": "https", ":path": "/" }, false);
+		const [answer] = await once(socket, "response");
+		expect(answer).toMatchObject({ ":status": 200 });
+		// "hi", masked with zeros (RFC 6455 §5.2), comes back without the mask.
+		socket.write(Buffer.from([0x81, 0x82, 0, 0, 0, 0, ...Buffer.from("hi")]));
+		expect((await once(socket, "data"))[0]).toEqual(Buffer.from([0x81, 2, ...Buffer.from("hi")]));
+		const closed = new Promise((resolve) => socket.resume().once("close", resolve));
+		await sandbox.kill();
+		await closed;
+		expect(socket.rstCode).toBe(constants.NGHTTP2_INTERNAL_ERROR);
+	});
+
+	test("a certificate renewed by the command is given to new connections, and open ones go on", async () => {
+		const sandbox = await newGuest();
+		const before = await handshake();
+		await makeCertificate();
+		await expect
+			.poll(async () => (await handshake()).end().getPeerCertificate().serialNumber)
+			.not.toBe(before.getPeerCertificate().serialNumber);
+		before.end();
+		expect(JSON.parse(await text(send(sandbox, { ":path": "/told" })))).toMatchObject({ url: "/told" });
+	});
+
+	test("who waits when the server stops is answered 503, and finds the sandbox again with the next server", async () => {
+		const sandbox = await newGuest();
+		const waiting = send(sandbox, { ":path": "/silent" });
+		const answered = once(waiting, "response");
+		await expect
+			.poll(async () => (await sandbox.commands.run(`ss -Htn state established sport = :${GUEST_PORT}`)).stdout)
+			.not.toBe("");
+		process.kill((await server.status()).pid, "SIGTERM");
+		const [answer] = await answered;
+		expect(answer).toMatchObject({ ":status": 503, "retry-after": "1" });
+		await expect.poll(() => server.status().catch(() => "ended")).toBe("ended");
+		await server.start();
+		const again = await fetch(`${server.url}/told`, { headers: toGuest(sandbox) });
+		expect(again.status).toBe(200);
+	});
 });
