@@ -21,6 +21,7 @@ import { networkRoutes } from "./resources/network.ts";
 import { operatorRoutes } from "./resources/operator.ts";
 import { sandboxRoutes } from "./resources/sandboxes.ts";
 import { snapshotRoutes } from "./resources/snapshots.ts";
+import { tagRoutes } from "./resources/tags.ts";
 import { templateRoutes } from "./resources/templates.ts";
 import { checkRequests } from "./validation.ts";
 
@@ -66,6 +67,7 @@ export async function createApi(options: ApiOptions): Promise<Api> {
 		networkRoutes(guarded, options);
 		snapshotRoutes(guarded, options);
 		templateRoutes(guarded, options);
+		tagRoutes(guarded, options);
 		keyRoutes(guarded, options);
 		metricRoutes(guarded, options);
 		logRoutes(guarded, options);

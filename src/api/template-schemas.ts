@@ -38,3 +38,17 @@ export const TemplateBuild = Type.Object({
 export const TemplateWithBuilds = Type.Object({ ...Usage, builds: Type.Array(TemplateBuild) });
 
 export const Tag = Type.Object({ tag: Type.String(), buildID: Type.String(), createdAt: Time });
+
+export const TagAssignment = Type.Object({
+	assignmentId: Type.String(),
+	buildId: Type.String(),
+	assignedAt: Time,
+	buildCreatedAt: Time,
+	buildFinishedAt: Time,
+});
+
+export const TagGroup = Type.Object({
+	tag: Type.String(),
+	assignments: Type.Array(TagAssignment, { description: "newest first" }),
+	hasMore: Type.Boolean(),
+});

@@ -58,3 +58,14 @@ test("tags are listed, added and removed, visibility is changed", async () => {
 	expect((await api.call("PATCH", "/v2/templates/x", { public: true })).body).toEqual({ names: ["acme/x"] });
 	expect((await api.call("PATCH", "/v2/templates/x", {})).status).toBe(400);
 });
+
+test("where tags have pointed comes page by page", async () => {
+	const line = { assignmentId: "assignment-1", buildId: "build-1", assignedAt: AT, buildCreatedAt: AT, buildFinishedAt: AT };
+	const groups = await api.call("GET", "/templates/x/tags/groups?tagsLimit=1&sort=name_asc");
+	expect(groups.body).toEqual({ tags: [{ tag: "v1", assignments: [line], hasMore: false }], nextCursor: "1" });
+	expect((await api.call("GET", "/templates/x/tags/groups?tagsCursor=1")).body).toMatchObject({ nextCursor: null });
+	expect((await api.call("GET", "/templates/x/tags/v1/assignments?limit=1")).body).toEqual({ data: [line], nextCursor: "1" });
+	for (const query of ["tagsLimit=0", "assignmentLimit=101", "sort=age"]) {
+		expect((await api.call("GET", `/templates/x/tags/groups?${query}`)).status).toBe(400);
+	}
+});

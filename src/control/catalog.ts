@@ -3,7 +3,8 @@ import type { BuildRecord, TagRecord, TemplateRecord, TemplateSummary, Visibilit
 import { DEFAULT_TAG, OffshootError, parseTag, parseTemplateRef, type TemplateRef } from "../protocol/index.ts";
 import { type Core, now } from "./core.ts";
 import { readPosition, writePosition } from "./cursor.ts";
-import { nameOf, resolveBuild, resolveTemplate, templateNotFound } from "./resolve.ts";
+import { nameOf, resolveBuild, resolveVisible } from "./resolve.ts";
+import { type TagHistory, tagHistoryOf } from "./tag-history.ts";
 import type { Page, Team } from "./types.ts";
 
 export interface TemplateView extends Omit<TemplateSummary, "aliases"> {
@@ -23,7 +24,7 @@ export interface CatalogPage {
 }
 
 /** References take every form: id, alias, namespace/alias. Another team's templates do not exist here, public or not. */
-export interface Catalog {
+export interface Catalog extends TagHistory {
 	/** The team's templates and the platform's, newest first; snapshots have a list of their own. */
 	list(team: Team, page: CatalogPage): Promise<Page<TemplateView>>;
 	/** The platform's own, newest first. */
@@ -46,6 +47,7 @@ const MAX_DEFAULTS = 1_000;
 export function catalogOf(core: Core): Catalog {
 	const { catalog } = core.fleet;
 	return {
+		...tagHistoryOf(core),
 		list: async (team, { limit, nextToken }) => {
 			const rows = await catalog.list({
 				teamId: team.id,
@@ -56,12 +58,13 @@ export function catalogOf(core: Core): Catalog {
 		},
 		defaults: async () => (await catalog.list({ teamId: undefined, limit: MAX_DEFAULTS, after: undefined })).map(toView),
 		get: async (team, templateRef, { limit, nextToken }) => {
-			const { id } = await visible(core, team, parseTemplateRef(templateRef, "templateID"));
+			const { id } = await resolveVisible(core.fleet, team, parseTemplateRef(templateRef, "templateID"));
 			const after = nextToken === undefined ? undefined : readPosition(nextToken);
 			const builds = await catalog.builds({ templateId: id, limit: limit + 1, after });
 			return { ...pageOf(builds, limit, (build) => build), template: await view(core, id) };
 		},
-		tags: async (team, templateRef) => catalog.tags((await visible(core, team, parseTemplateRef(templateRef, "templateID"))).id),
+		tags: async (team, templateRef) =>
+			catalog.tags((await resolveVisible(core.fleet, team, parseTemplateRef(templateRef, "templateID"))).id),
 		addTags: (team, target, tags) => addTags(core, team, target, tags),
 		removeTags: (team, templateRef, tags) => removeTags(core, team, templateRef, tags),
 		setVisibility: async (team, templateRef, visibility) => {
@@ -95,7 +98,8 @@ async function removeTags(core: Core, team: Team, templateRef: string, wanted: r
 	const tags = checkTags(wanted);
 	if (tags.includes(DEFAULT_TAG)) throw new OffshootError("invalid_request", `the tag '${DEFAULT_TAG}' cannot be deleted`);
 	const template = await own(core, team, ref);
-	if ((await core.fleet.catalog.removeTags(template.id, tags)) === 0) {
+	const removed = await core.fleet.transaction(({ catalog }) => catalog.removeTags(template.id, tags));
+	if (removed === 0) {
 		throw new OffshootError("not_found", `template '${nameOf(ref)}' has none of the tags ${tags.join(", ")}`);
 	}
 }
@@ -105,19 +109,9 @@ function checkTags(tags: readonly string[]): readonly string[] {
 	return [...new Set(tags.map((tag) => parseTag(tag, "tags")))];
 }
 
-/** The team's own template or one of the platform's. */
-async function visible(core: Core, team: Team, ref: TemplateRef): Promise<TemplateRecord> {
-	const template = await resolveTemplate(core.fleet, team, ref).catch((error: unknown) => {
-		if (error instanceof OffshootError) throw templateNotFound(ref);
-		throw error;
-	});
-	if (template.teamId === team.id || template.teamId === undefined) return template;
-	throw templateNotFound(ref);
-}
-
 /** One that the team may change. */
 async function own(core: Core, team: Team, ref: TemplateRef): Promise<TemplateRecord> {
-	const template = await visible(core, team, ref);
+	const template = await resolveVisible(core.fleet, team, ref);
 	if (template.teamId === team.id) return template;
 	throw new OffshootError("forbidden", `template '${nameOf(ref)}' is the platform's and cannot be changed by a team`);
 }

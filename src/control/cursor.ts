@@ -15,6 +15,11 @@ export interface SnapshotCursor {
 	readonly tag: string;
 }
 
+export interface TagCursor {
+	readonly tag: string;
+	readonly latestAt: Date;
+}
+
 export function writeSandboxCursor(cursor: SandboxCursor, order: "asc" | "desc"): string {
 	const parts = [cursor.startedAt.toISOString(), cursor.id];
 	return encode(order === "asc" ? [...parts, ASCENDING] : parts);
@@ -37,6 +42,18 @@ export function readSnapshotCursor(token: string): SnapshotCursor {
 	const [time = "", templateId = "", ...tag] = decode(token);
 	if (templateId === "" || tag.length === 0) throw invalid();
 	return { createdAt: readTime(time), templateId, tag: tag.join(SEPARATOR) };
+}
+
+export function writeTagCursor({ tag, latestAt }: TagCursor): string {
+	return encode([latestAt.toISOString(), tag]);
+}
+
+/** @throws OffshootError invalid_request */
+export function readTagCursor(token: string): TagCursor {
+	// A tag may contain the separator.
+	const [time = "", ...tag] = decode(token);
+	if (tag.length === 0) throw invalid();
+	return { latestAt: readTime(time), tag: tag.join(SEPARATOR) };
 }
 
 /** For lists that are ordered by time of making and id. */

@@ -1,3 +1,4 @@
+export { TAG_SORTS } from "../fleet/index.ts";
 export type { Accounts } from "./accounts.ts";
 export type { Catalog, TemplateView } from "./catalog.ts";
 export type { Clock } from "./clock.ts";
@@ -9,5 +10,6 @@ export type { Logger } from "./log.ts";
 export type { Metrics, SandboxSample, TeamSample, Window } from "./metrics.ts";
 export type { Nodes, NodeView } from "./nodes.ts";
 export { NODE_STATUSES, type NodeStatus } from "./placement.ts";
+export type { TagGroup, TagGroupsQuery } from "./tag-history.ts";
 export type { PublishedTemplate } from "./templates.ts";
 export * from "./types.ts";

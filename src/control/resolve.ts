@@ -28,6 +28,16 @@ export async function resolveTemplate(names: Names, team: Team, ref: TemplateRef
 	throw new OffshootError("forbidden", `template '${nameOf(ref)}' belongs to another team`);
 }
 
+/**
+ * The team's own template or one of the platform's: others do not exist where templates are looked at or changed.
+ * @throws OffshootError not_found
+ */
+export async function resolveVisible(names: Names, team: Team, ref: TemplateRef): Promise<TemplateRecord> {
+	const template = await findTemplate(names, team, ref);
+	if (template && (template.teamId === team.id || template.teamId === undefined)) return template;
+	throw templateNotFound(ref);
+}
+
 /** The team's own template, or undefined. */
 export async function findOwnTemplate(names: Names, team: Team, ref: TemplateRef): Promise<TemplateRecord | undefined> {
 	const template = await findTemplate(names, team, ref);

@@ -152,13 +152,18 @@ export class CatalogRepository {
 		return rows.map((row) => ({ tag: row.tag, buildId: row.build_id, createdAt: readTime(row.created_at) }));
 	}
 
-	/** @returns how many of them there were */
+	/** Their history goes with them. @returns how many of them there were */
 	async removeTags(templateId: string, tags: readonly string[]): Promise<number> {
 		const result = await this.#db
 			.deleteFrom("tags")
 			.where("template_id", "=", templateId)
 			.where("tag", "in", [...tags])
 			.executeTakeFirst();
+		await this.#db
+			.deleteFrom("tag_assignments")
+			.where("template_id", "=", templateId)
+			.where("tag", "in", [...tags])
+			.execute();
 		return Number(result.numDeletedRows);
 	}
 

@@ -17,6 +17,7 @@ import type { TeamRecord } from "./records.ts";
 import { RequestRepository } from "./requests.ts";
 import { SandboxRepository } from "./sandboxes.ts";
 import type { Schema } from "./schema.ts";
+import { TagHistoryRepository } from "./tag-history.ts";
 import { TeamRepository } from "./teams.ts";
 import { TemplateRepository } from "./templates.ts";
 
@@ -26,6 +27,7 @@ export interface Repositories {
 	readonly templates: TemplateRepository;
 	readonly builds: BuildRepository;
 	readonly catalog: CatalogRepository;
+	readonly tagHistory: TagHistoryRepository;
 	readonly sandboxes: SandboxRepository;
 	readonly requests: RequestRepository;
 	readonly logs: LogRepository;
@@ -88,6 +90,7 @@ function repositoriesOf(db: Kysely<Schema>): Repositories {
 		templates: new TemplateRepository(db),
 		builds: new BuildRepository(db),
 		catalog: new CatalogRepository(db),
+		tagHistory: new TagHistoryRepository(db),
 		sandboxes: new SandboxRepository(db),
 		requests: new RequestRepository(db),
 		logs: new LogRepository(db),

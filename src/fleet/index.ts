@@ -9,4 +9,5 @@ export type * from "./records.ts";
 export type { RepeatableRequest } from "./requests.ts";
 export type { SandboxPatch } from "./sandbox-row.ts";
 export type { Expected } from "./sandboxes.ts";
+export { type AssignedTag, TAG_SORTS, type TagAssignment, type TagSort } from "./tag-history.ts";
 export type { AliasRecord } from "./templates.ts";

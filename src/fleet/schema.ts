@@ -78,6 +78,15 @@ export interface TagsTable {
 	created_at: string;
 }
 
+/** Every time that a tag was pointed at a build. */
+export interface TagAssignmentsTable {
+	id: string;
+	template_id: string;
+	tag: string;
+	build_id: string;
+	assigned_at: string;
+}
+
 export interface SandboxesTable {
 	id: string;
 	team_id: string;
@@ -159,6 +168,7 @@ export interface Schema {
 	aliases: AliasesTable;
 	builds: BuildsTable;
 	tags: TagsTable;
+	tag_assignments: TagAssignmentsTable;
 	sandboxes: SandboxesTable;
 	sandbox_metadata: SandboxMetadataTable;
 	repeatable_requests: RepeatableRequestsTable;

@@ -1,4 +1,5 @@
 /** Templates, their names and tags. A snapshot is a template too: one whose builds were captured from a sandbox. */
+import { randomUUID } from "node:crypto";
 import type { Kysely, Selectable } from "kysely";
 import { readOptionalTime, readTime, readWord, writeFlag, writeTime } from "./columns.ts";
 import type { TemplateRecord } from "./records.ts";
@@ -88,7 +89,7 @@ export class TemplateRepository {
 		return found;
 	}
 
-	/** Points the tag at the build, whether it existed or not. */
+	/** Points the tag at the build, whether it existed or not; its history gets a line. */
 	async moveTag(tag: {
 		readonly templateId: string;
 		readonly tag: string;
@@ -103,6 +104,11 @@ export class TemplateRepository {
 				conflict.columns(["template_id", "tag"]).doUpdateSet({ build_id: row.build_id, created_at: row.created_at }),
 			)
 			.execute();
+		const { template_id, build_id, created_at: assigned_at } = row;
+		await this.#db
+			.insertInto("tag_assignments")
+			.values({ id: randomUUID(), template_id, tag: tag.tag, build_id, assigned_at })
+			.execute();
 		await this.#db
 			.updateTable("templates")
 			.set({ updated_at: writeTime(tag.at) })
@@ -115,6 +121,7 @@ export class TemplateRepository {
 		const deletedAt = writeTime(at);
 		await this.#db.deleteFrom("aliases").where("template_id", "=", id).execute();
 		await this.#db.deleteFrom("tags").where("template_id", "=", id).execute();
+		await this.#db.deleteFrom("tag_assignments").where("template_id", "=", id).execute();
 		await this.#db.updateTable("templates").set({ deleted_at: deletedAt }).where("id", "=", id).execute();
 		const builds = await this.#db
 			.updateTable("builds")

@@ -4,7 +4,6 @@ import { OffshootError } from "../../protocol/index.ts";
 import type { App } from "../app.ts";
 
 const BUILDS = "Building templates over the API is";
-const TAG_HISTORY = "The history of tags is";
 const VOLUMES = "Volumes are";
 const SECRETS = "Secrets are";
 
@@ -15,8 +14,6 @@ const LATER: readonly (readonly [method: HTTPMethods, url: string, what: string]
 	["POST", "/v2/templates/:templateID/builds/:buildID", BUILDS],
 	["GET", "/templates/:templateID/builds/:buildID/status", BUILDS],
 	["GET", "/templates/:templateID/builds/:buildID/logs", BUILDS],
-	["GET", "/templates/:templateID/tags/groups", TAG_HISTORY],
-	["GET", "/templates/:templateID/tags/:tag/assignments", TAG_HISTORY],
 	["GET", "/volumes", VOLUMES],
 	["POST", "/volumes", VOLUMES],
 	["GET", "/volumes/:volumeID", VOLUMES],

@@ -2,7 +2,7 @@
 import type { FastifyReply } from "fastify";
 import { Type } from "typebox";
 import type { Team } from "../../control/index.ts";
-import { OffshootError, parseTag } from "../../protocol/index.ts";
+import { OffshootError } from "../../protocol/index.ts";
 import { type ApiContext, type App, teamOf } from "../app.ts";
 import { answers, Nothing, paging } from "../schemas.ts";
 import * as schemas from "../template-schemas.ts";
@@ -18,7 +18,6 @@ export function templateRoutes(app: App, context: ApiContext): void {
 	listRoutes(app, context);
 	defaultsRoute(app, context);
 	templateRoute(app, context);
-	tagRoutes(app, context);
 }
 
 function listRoutes(app: App, { control: { catalog } }: ApiContext): void {
@@ -142,80 +141,6 @@ function templateRoute(app: App, { control, signal }: ApiContext): void {
 		},
 		async (request, reply) => {
 			await control.deleteTemplate(teamOf(request), request.params.templateID, signal);
-			return reply.code(204).send(null);
-		},
-	);
-}
-
-function tagRoutes(app: App, { control: { catalog } }: ApiContext): void {
-	app.get(
-		"/templates/:templateID/tags",
-		{ schema: { tags, summary: "List a template's tags", params, response: answers({ 200: Type.Array(schemas.Tag) }) } },
-		async (request) => {
-			const found = await catalog.tags(teamOf(request), request.params.templateID);
-			return found.map(({ tag, buildId, createdAt }) => ({ tag, buildID: buildId, createdAt: createdAt.toISOString() }));
-		},
-	);
-
-	app.get(
-		"/templates/:templateID/tags/count",
-		{
-			schema: {
-				tags,
-				summary: "Count a template's tags",
-				params,
-				response: answers({ 200: Type.Object({ total: Type.Integer() }) }),
-			},
-		},
-		async (request) => ({ total: (await catalog.tags(teamOf(request), request.params.templateID)).length }),
-	);
-
-	app.get(
-		"/templates/:templateID/tags/exists",
-		{
-			schema: {
-				tags,
-				summary: "Whether a template has a tag",
-				params,
-				querystring: Type.Object({ tag: Type.String() }),
-				response: answers({ 200: Type.Object({ exists: Type.Boolean(), normalizedTag: Type.String() }) }),
-			},
-		},
-		async (request) => {
-			const normalizedTag = parseTag(request.query.tag, "tag");
-			const found = await catalog.tags(teamOf(request), request.params.templateID);
-			return { exists: found.some(({ tag }) => tag === normalizedTag), normalizedTag };
-		},
-	);
-
-	app.post(
-		"/templates/tags",
-		{
-			schema: {
-				tags,
-				summary: "Point tags at a build",
-				body: Type.Object({ target: Type.String({ description: "name:tag" }), tags: Type.Array(Type.String()) }),
-				response: answers({ 201: Type.Object({ buildID: Type.String(), tags: Type.Array(Type.String()) }) }),
-			},
-		},
-		async (request, reply) => {
-			const changed = await catalog.addTags(teamOf(request), request.body.target, request.body.tags);
-			return reply.code(201).send({ buildID: changed.buildId, tags: [...changed.tags] });
-		},
-	);
-
-	app.delete(
-		"/templates/tags",
-		{
-			schema: {
-				tags,
-				summary: "Remove tags",
-				body: Type.Object({ name: Type.String(), tags: Type.Array(Type.String()) }),
-				response: answers({ 204: Nothing }),
-			},
-		},
-		async (request, reply) => {
-			await catalog.removeTags(teamOf(request), request.body.name, request.body.tags);
 			return reply.code(204).send(null);
 		},
 	);

@@ -22,6 +22,8 @@ const BUILD = {
 	deletedAt: undefined,
 } as const;
 
+const ASSIGNMENT = { id: "assignment-1", buildId: BUILD.id, assignedAt: CREATED_AT, buildCreatedAt: CREATED_AT };
+
 export function fakeCatalog(): Control["catalog"] {
 	const createdAt = CREATED_AT;
 	const view = (id: string) => ({
@@ -47,6 +49,11 @@ export function fakeCatalog(): Control["catalog"] {
 		defaults: async () => [view("base")],
 		get: async (_team, ref, { limit, nextToken }) => ({ ...page([BUILD], limit, nextToken), template: view(ref) }),
 		tags: async () => [{ tag: "v1", buildId: "build-1", createdAt }],
+		tagGroups: async (_team, _ref, { limit, nextToken, assignmentLimit }) => {
+			const groups = ["v1", "v2"].map((tag) => ({ tag, assignments: [ASSIGNMENT].slice(0, assignmentLimit), hasMore: false }));
+			return page(groups, limit, nextToken);
+		},
+		tagAssignments: async (_team, _ref, _tag, { limit, nextToken }) => page([ASSIGNMENT, ASSIGNMENT], limit, nextToken),
 		addTags: async (_team, _target, tags) => ({ buildId: "build-1", tags }),
 		removeTags: async () => {},
 		setVisibility: async () => ["acme/x"],

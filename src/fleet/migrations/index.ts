@@ -4,6 +4,7 @@ import * as controlPlane from "./002_control_plane.ts";
 import * as pauseModes from "./003_pause_modes.ts";
 import * as measures from "./004_measures.ts";
 import * as teamLimits from "./005_team_limits.ts";
+import * as tagHistory from "./006_tag_history.ts";
 
 /** Every change of the schema, oldest first by name. One that was released is never edited. */
 const MIGRATIONS: Readonly<Record<string, Migration>> = {
@@ -12,6 +13,7 @@ const MIGRATIONS: Readonly<Record<string, Migration>> = {
 	"003_pause_modes": pauseModes,
 	"004_measures": measures,
 	"005_team_limits": teamLimits,
+	"006_tag_history": tagHistory,
 };
 
 export const migrations: MigrationProvider = {
