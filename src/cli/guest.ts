@@ -10,7 +10,7 @@ import { join } from "node:path";
 import { type Static, Type } from "typebox";
 import { packageGuest } from "../../guest/agent/package.ts";
 import { run } from "../engine/index.ts";
-import { digestIngredients, type Ingredients } from "../node/index.ts";
+import { digestIngredients, type Ingredients, noteUse, removeUnused } from "../node/index.ts";
 import { readJsonFile } from "./instance/json-file.ts";
 import { REPOSITORY } from "./repository.ts";
 
@@ -50,6 +50,7 @@ export async function prepareGuest(cacheDir: string, signal: AbortSignal): Promi
 			// Another process may have finished the same tree first: both are equal.
 			if (error.code !== "ENOTEMPTY" && error.code !== "EEXIST") throw error;
 		});
+		await removeUnused(parent);
 		return guestIn(dir, record);
 	} finally {
 		await rm(staging, { recursive: true, force: true });
@@ -58,7 +59,9 @@ export async function prepareGuest(cacheDir: string, signal: AbortSignal): Promi
 
 async function readGuest(dir: string): Promise<Guest | undefined> {
 	const record = await readJsonFile(join(dir, "guest.json"), RecordSchema);
-	return record && guestIn(dir, record);
+	if (record === undefined) return undefined;
+	await noteUse(dir);
+	return guestIn(dir, record);
 }
 
 function guestIn(dir: string, { version, nodeDigest, agentDigest }: Static<typeof RecordSchema>): Guest {

@@ -7,7 +7,7 @@ import { copyFile, mkdir, readFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { FileLock } from "../../engine/index.ts";
 import { OffshootError } from "../../protocol/index.ts";
-import { type CachedTree, findTree, makeTree, sweepCache, type Workshop } from "./cache.ts";
+import { type CachedTree, findTree, makeTree, removeUnusedTrees, sweepCache, type Workshop } from "./cache.ts";
 import { openChroot, SCRATCH_INSIDE } from "./chroot.ts";
 import { bootstrapDebian, placeFiles, placeNode } from "./debian.ts";
 import {
@@ -80,8 +80,9 @@ export async function buildRootfs(options: BuildRootfsOptions, signal: AbortSign
 	const madeMeanwhile = await findTree(build.cacheDir, "rootfs", id);
 	if (madeMeanwhile) return madeMeanwhile;
 	const layer = await provideLayer(definition, build);
-	// Awaited here: the lock goes with this function.
-	return await addAgent(id, layer, definition.name, build);
+	const built = await addAgent(id, layer, definition.name, build);
+	await removeUnusedTrees(build.cacheDir);
+	return built;
 }
 
 function addAgent(id: string, layer: CachedTree, name: string, build: Build): Promise<RootfsBuild> {

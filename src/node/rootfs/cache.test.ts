@@ -1,9 +1,9 @@
 import { existsSync } from "node:fs";
-import { mkdir, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, rm, utimes, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { findTree, makeTree, sweepCache } from "./cache.ts";
+import { findTree, makeTree, removeUnusedTrees, sweepCache } from "./cache.ts";
 import { treeDigest } from "./digest.ts";
 
 const { signal } = new AbortController();
@@ -46,6 +46,15 @@ test("what a builder that died has left is swept, finished trees are not", async
 	await sweepCache(cache);
 	expect(await readdir(join(cache, "rootfs-tmp"))).toEqual([]);
 	expect(existsSync(made.path)).toBe(true);
+});
+
+test("what nobody has asked for in weeks is removed, what somebody has is not", async () => {
+	const weeksAgo = new Date(Date.now() - 15 * 24 * 3600 * 1000);
+	for (const id of ["old-1", "used-1", "new-1"]) await make(id);
+	for (const id of ["old-1", "used-1"]) await utimes(join(cache, "rootfs", id), weeksAgo, weeksAgo);
+	await findTree(cache, "rootfs", "used-1");
+	await removeUnusedTrees(cache);
+	expect((await readdir(join(cache, "rootfs"))).sort()).toEqual(["new-1", "used-1"]);
 });
 
 test("a damaged record is reported with the directory to remove", async () => {

@@ -7,10 +7,10 @@
  *     rootfs.lock                            held while something is made
  *
  * A tree appears under its id complete, durable and with its digest, or not at all: it is made in `rootfs-tmp/`, flushed,
- * and renamed. Published trees never change; they may share files through hard links. What a crash leaves is removed by
- * the next builder, which holds the lock.
+ * and renamed. Published trees never change; they may share files through hard links. What a crash leaves, and what nobody
+ * has used for two weeks, is removed by the next builder, which holds the lock.
  */
-import { mkdir, mkdtemp, readdir, readFile, rename, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, readFile, rename, stat, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type Static, Type } from "typebox";
 import { Value } from "typebox/value";
@@ -36,7 +36,10 @@ export interface Workshop {
 }
 
 const RECORD = { rootfs: "rootfs.json", "rootfs-layers": "layer.json" } as const;
+const KINDS: readonly TreeKind[] = ["rootfs", "rootfs-layers"];
 const TEMPORARY = "rootfs-tmp";
+/** Longer than anybody is away from a machine of daily use; what is removed too early is made again. */
+const UNUSED_MS = 14 * 24 * 3600 * 1000;
 const Record = Type.Object({ id: Type.String(), digest: Type.String({ pattern: "^[0-9a-f]{64}$" }) });
 
 /** The tree with this id, or undefined when it was never finished. */
@@ -47,6 +50,7 @@ export async function findTree(cacheDir: string, kind: TreeKind, id: string): Pr
 	if (text === undefined) return undefined;
 	const record = parseRecord(text);
 	if (record?.id !== id) throw new OffshootError("internal", `${file} is damaged: remove ${directory} and start again`);
+	await noteUse(directory);
 	return { id, path: join(directory, "tree"), digest: record.digest };
 }
 
@@ -100,6 +104,31 @@ async function publish(
 export async function sweepCache(cacheDir: string): Promise<void> {
 	const left = await readdir(join(cacheDir, TEMPORARY)).catch(() => []);
 	for (const name of left) await removeTree(join(cacheDir, TEMPORARY, name));
+}
+
+/** Removes trees that nobody uses any more: after a build, which has noted the layers it used. The caller holds the lock. */
+export async function removeUnusedTrees(cacheDir: string): Promise<void> {
+	for (const kind of KINDS) await removeUnused(join(cacheDir, kind));
+}
+
+/**
+ * Keeps a directory of a cache for two more weeks. A new version of Offshoot makes new trees of a gigabyte and never asks
+ * for the old ones again; several versions may share a cache, so none of them knows what the others need.
+ */
+export async function noteUse(directory: string): Promise<void> {
+	const now = new Date();
+	// A cache that cannot be written is used all the same.
+	await utimes(directory, now, now).catch(() => undefined);
+}
+
+/** Removes the directories in `parent` that nobody has used for two weeks. */
+export async function removeUnused(parent: string): Promise<void> {
+	const oldest = Date.now() - UNUSED_MS;
+	for (const name of await readdir(parent).catch(() => [])) {
+		const path = join(parent, name);
+		const found = await stat(path).catch(() => undefined);
+		if (found?.isDirectory() && found.mtimeMs < oldest) await removeTree(path);
+	}
 }
 
 /** Makes everything written so far on the filesystem of `path` durable. */
