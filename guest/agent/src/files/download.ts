@@ -3,14 +3,15 @@
 import type { Stats } from "node:fs";
 import { constants } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
+import type { ServerResponse } from "node:http";
 import { posix } from "node:path";
 import type { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import fresh from "fresh";
-import parseRange from "range-parser";
 import { errnoOf, fileError, HttpError } from "../errors.ts";
-import { loadMime, loadZlib } from "../lazy.ts";
+import { loadMime, loadSniff, loadZlib } from "../lazy.ts";
 import { chooseEncoding } from "./encoding.ts";
+import { lengthOf, type Multipart, multipartOf, type Range, rangeOf, requestedRanges } from "./ranges.ts";
 import { type FileRequest, headerOf } from "./request.ts";
 
 /** Bytes read at once: large, since each read costs a round trip to the thread pool and the sandbox's kernel. */
@@ -25,10 +26,11 @@ export async function download(file: FileRequest): Promise<void> {
 	const encoding = conditional ? "identity" : chooseEncoding(headerOf(file.request, "accept-encoding"));
 	await using handle = await openRegular(path);
 	const stats = await handle.stat();
-	await setHeaders(file, path, stats);
+	const type = (await typeByName(path)) ?? (encoding === "gzip" ? UNKNOWN_TYPE : await typeByContent(handle));
+	setHeaders(file, { path, type, stats });
 	if (encoding === "gzip") await sendCompressed(file, handle);
 	else if (stats.size === 0) await sendUnsized(file, handle, path);
-	else await sendIdentity(file, handle, stats);
+	else await sendIdentity(file, handle, { type, stats });
 }
 
 async function openRegular(path: string): Promise<FileHandle> {
@@ -46,11 +48,29 @@ async function openRegular(path: string): Promise<FileHandle> {
 	}
 }
 
-async function setHeaders({ response }: FileRequest, path: string, stats: Stats): Promise<void> {
-	const name = posix.basename(path);
-	const type = (await loadMime()).getType(name) ?? "application/octet-stream";
-	response.setHeader("Content-Type", type.startsWith("text/") ? `${type}; charset=utf-8` : type);
-	response.setHeader("Content-Disposition", `inline; ${filenameParameter(name)}`);
+const UNKNOWN_TYPE = "application/octet-stream";
+
+async function typeByName(path: string): Promise<string | undefined> {
+	const type = (await loadMime()).getType(path) ?? undefined;
+	return type?.startsWith("text/") ? `${type}; charset=utf-8` : type;
+}
+
+/** What cannot be read is told when it is to be sent. */
+async function typeByContent(handle: FileHandle): Promise<string> {
+	const { sniffType, SNIFFED_BYTES } = await loadSniff();
+	const start = Buffer.alloc(SNIFFED_BYTES);
+	const read = await handle.read(start, 0, SNIFFED_BYTES, 0).catch(() => undefined);
+	return read === undefined ? UNKNOWN_TYPE : sniffType(start.subarray(0, read.bytesRead));
+}
+
+interface Facts {
+	readonly type: string;
+	readonly stats: Stats;
+}
+
+function setHeaders({ response }: FileRequest, { path, type, stats }: Facts & { readonly path: string }): void {
+	response.setHeader("Content-Type", type);
+	response.setHeader("Content-Disposition", `inline; ${filenameParameter(posix.basename(path))}`);
 	response.setHeader("Vary", "Accept-Encoding");
 	response.setHeader("Last-Modified", stats.mtime.toUTCString());
 }
@@ -87,54 +107,58 @@ async function sendUnsized({ response }: FileRequest, handle: FileHandle, path: 
 	await pipeline(read(handle), response);
 }
 
-async function sendIdentity({ request, response }: FileRequest, handle: FileHandle, stats: Stats): Promise<void> {
+async function sendIdentity({ request, response }: FileRequest, handle: FileHandle, { type, stats }: Facts): Promise<void> {
 	response.setHeader("Accept-Ranges", "bytes");
 	const lastModified = stats.mtime.toUTCString();
 	if (fresh(request.headers, { "last-modified": lastModified })) {
 		response.writeHead(304).end();
 		return;
 	}
-	const range = headerOf(request, "if-range") ?? lastModified;
-	const wanted = range === lastModified ? requestedRange(headerOf(request, "range"), stats.size) : "all";
-	if (wanted === "unsatisfiable") {
+	const condition = headerOf(request, "if-range") ?? lastModified;
+	const ranges = condition === lastModified ? requestedRanges(headerOf(request, "range"), stats.size) : [];
+	if (ranges === "invalid") throw new HttpError(416, "invalid range");
+	if (ranges === "unsatisfiable") {
 		response.setHeader("Content-Range", `bytes */${stats.size}`);
 		throw new HttpError(416, "invalid range: failed to overlap");
 	}
-	const { start, end } = wanted === "all" ? { start: 0, end: stats.size - 1 } : wanted;
-	if (wanted !== "all") {
-		response.statusCode = 206;
-		response.setHeader("Content-Range", `bytes ${start}-${end}/${stats.size}`);
+	const [only = { start: 0, end: stats.size - 1 }, ...others] = ranges;
+	if (ranges.length > 0) response.statusCode = 206;
+	if (others.length > 0) {
+		await sendSeveral({ response, handle }, multipartOf(ranges, { size: stats.size, type }));
+		return;
 	}
-	response.setHeader("Content-Length", end - start + 1);
-	await pipeline(
-		handle.createReadStream({ start, end, highWaterMark: READ_SIZE, autoClose: false }),
-		requireLength(end - start + 1),
-		response,
-	);
+	if (ranges.length > 0) response.setHeader("Content-Range", rangeOf(only, stats.size));
+	response.setHeader("Content-Length", lengthOf(only));
+	await pipeline(readRange(handle, only), response);
 }
 
-type Range = { readonly start: number; readonly end: number };
+interface Sending {
+	readonly response: ServerResponse;
+	readonly handle: FileHandle;
+}
 
-/** One range only; for several the whole file is as good an answer. */
-function requestedRange(header: string | undefined, size: number): Range | "all" | "unsatisfiable" {
-	if (header === undefined) return "all";
-	const ranges = parseRange(size, header);
-	if (ranges === -1) return "unsatisfiable";
-	const first = ranges === -2 || ranges.type !== "bytes" || ranges.length !== 1 ? undefined : ranges[0];
-	return first ?? "all";
+async function sendSeveral({ response, handle }: Sending, { boundary, parts, tail, length }: Multipart): Promise<void> {
+	response.setHeader("Content-Type", `multipart/byteranges; boundary=${boundary}`);
+	response.setHeader("Content-Length", length);
+	async function* body(): AsyncGenerator<Buffer | string> {
+		for (const { head, range } of parts) {
+			yield head;
+			yield* readRange(handle, range);
+		}
+		yield tail;
+	}
+	await pipeline(body, response);
 }
 
 /** Fails when the file became shorter while it was read: the connection must break, not look complete. */
-function requireLength(expected: number) {
-	return async function* (source: Readable): AsyncGenerator<Buffer> {
-		let length = 0;
-		for await (const chunk of source) {
-			const data: Buffer = chunk;
-			length += data.length;
-			yield data;
-		}
-		if (length !== expected) throw new Error(`the file ended after ${length} of ${expected} bytes`);
-	};
+async function* readRange(handle: FileHandle, range: Range): AsyncGenerator<Buffer> {
+	let length = 0;
+	for await (const chunk of handle.createReadStream({ ...range, highWaterMark: READ_SIZE, autoClose: false })) {
+		const data: Buffer = chunk;
+		length += data.length;
+		yield data;
+	}
+	if (length !== lengthOf(range)) throw new Error(`the file ended after ${length} of ${lengthOf(range)} bytes`);
 }
 
 function read(handle: FileHandle): Readable {

@@ -250,12 +250,49 @@ describe("download", () => {
 		["bytes=2-4", 206, "234", "bytes 2-4/10"],
 		["bytes=-3", 206, "789", "bytes 7-9/10"],
 		["bytes=8-", 206, "89", "bytes 8-9/10"],
-		["bytes=0-1,4-5", 200, "0123456789", null],
-		["nonsense", 200, "0123456789", null],
+		["bytes=-20", 206, "0123456789", "bytes 0-9/10"],
+		["bytes=8-20, 10-", 206, "89", "bytes 8-9/10"],
+		["bytes=0-5,4-9", 200, "0123456789", null],
+		["bytes=", 200, "0123456789", null],
 	])("range %s", async (range, status, body, contentRange) => {
 		await writeFile(join(at, "f"), "0123456789");
 		const answer = await fetch(url({ path: join(at, "f") }), { headers: { range } });
 		expect([answer.status, await answer.text(), answer.headers.get("content-range")]).toEqual([status, body, contentRange]);
+	});
+
+	test("several ranges come as parts of one body, each with its place and the file's type", async () => {
+		await writeFile(join(at, "f.txt"), "0123456789");
+		const answer = await fetch(url({ path: join(at, "f.txt") }), { headers: { range: "bytes=0-1, 4-5,-1" } });
+		const boundary = /^multipart\/byteranges; boundary=(\w+)$/.exec(answer.headers.get("content-type") ?? "")?.[1];
+		const part = (range: string, data: string) =>
+			`--${boundary}\r\nContent-Range: bytes ${range}/10\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n${data}\r\n`;
+		const body = `${part("0-1", "01")}${part("4-5", "45")}${part("9-9", "9")}--${boundary}--\r\n`;
+		expect([answer.status, answer.headers.get("content-length"), await answer.text()]).toEqual([206, String(body.length), body]);
+		expect(answer.headers.get("content-range")).toBeNull();
+	});
+
+	test.each(["nonsense", "bytes=1", "bytes=-", "bytes=5-4", "bytes=0-1,x", "lines=0-1"])("range %j is refused", async (range) => {
+		await writeFile(join(at, "f"), "0123456789");
+		const answer = await fetch(url({ path: join(at, "f") }), { headers: { range } });
+		expect([answer.status, (await json(answer)).code, answer.headers.get("content-range")]).toEqual([416, 416, null]);
+	});
+
+	test.each([
+		["a picture without extension", "f", "\x89PNG\r\n\x1a\n", "image/png"],
+		["a script of unknown extension", "f.unknown", "#!/bin/sh\n", "text/plain; charset=utf-8"],
+		["a file named like a type", "json", "<!doctype html>", "text/html; charset=utf-8"],
+		["an empty file", "f", "", "text/plain; charset=utf-8"],
+		["a known extension", "f.png", "no picture", "image/png"],
+	])("%s has the type that its name or else its content tells", async (_, name, content, type) => {
+		await writeFile(join(at, name), content, "latin1");
+		expect((await fetch(url({ path: join(at, name) }))).headers.get("content-type")).toBe(type);
+	});
+
+	test("the type of a file without extension is not looked for when it is compressed", async () => {
+		await writeFile(join(at, "f"), "text");
+		expect((await get({ path: join(at, "f") }, { "accept-encoding": "gzip" })).headers["content-type"]).toBe(
+			"application/octet-stream",
+		);
 	});
 
 	test("a range past the end is told as such", async () => {

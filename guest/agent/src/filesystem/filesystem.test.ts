@@ -113,6 +113,22 @@ describe("changes", () => {
 		await expect(sandbox.files.rename(join(at, "f"), join(at, "h"))).rejects.toThrow(FileNotFoundError);
 	});
 
+	test("a move to another file system is refused as internal, and nothing is lost", async () => {
+		await writeFile(join(at, "f"), "x");
+		await mkdir(join(at, "other"));
+		execFileSync("mount", ["-t", "tmpfs", "tmpfs", join(at, "other")]);
+		try {
+			const { status, body } = await call("Move", { source: join(at, "f"), destination: join(at, "other/f") });
+			expect([status, body]).toMatchObject([
+				500,
+				{ code: "internal", message: expect.stringMatching(/^error renaming: .*cross-device/) },
+			]);
+			expect(await readdir(at)).toEqual(["f", "other"]);
+		} finally {
+			execFileSync("umount", [join(at, "other")]);
+		}
+	});
+
 	test("removing takes all below, and nothing through links", async () => {
 		await mkdir(join(at, "dir/sub"), { recursive: true });
 		await writeFile(join(at, "kept"), "");

@@ -7,7 +7,7 @@ import { Code, ConnectError, type HandlerContext, type ServiceImpl } from "@conn
 import { type Filesystem, WatchDirResponseSchema } from "../../../../src/protocol/gen/filesystem_pb.js";
 import { Channel } from "../channel.ts";
 import { makeDirectories } from "../directories.ts";
-import { errnoOf } from "../errors.ts";
+import { errnoOf, messageOf } from "../errors.ts";
 import { resolvePath } from "../paths.ts";
 import { eventsOf, identityOf, keepaliveMs, rpcError, userOf } from "../rpc/context.ts";
 import type { Sysd } from "../sysd/sysd.ts";
@@ -71,7 +71,7 @@ export function filesystemService(sysd: Sysd, users: Users): ServiceImpl<typeof 
 			const { path: source, user } = locate(request.source, context);
 			const { path: destination } = locate(request.destination, context);
 			await makeDirectories(posix.dirname(destination), user);
-			await rename(source, destination).catch(missing(source));
+			await rename(source, destination).catch(missing(source)).catch(notRenamed);
 			return { entry: await entries.read(destination) };
 		},
 		async remove(request, context) {
@@ -127,6 +127,11 @@ function missing(path: string): (error: unknown) => never {
 		if (errnoOf(error) === "ENOENT") throw new ConnectError(`path '${path}' does not exist`, Code.NotFound);
 		throw error;
 	};
+}
+
+/** Whatever else keeps a file from its new name, another file system included, is `internal` for E2B's daemon. */
+function notRenamed(error: unknown): never {
+	throw error instanceof ConnectError ? error : new ConnectError(`error renaming: ${messageOf(error)}`, Code.Internal);
 }
 
 async function requireDirectory(path: string): Promise<void> {

@@ -69,7 +69,6 @@ const ERRNO_CODE: Readonly<Record<string, Code>> = {
 	ENAMETOOLONG: Code.InvalidArgument,
 	ELOOP: Code.InvalidArgument,
 	EINVAL: Code.InvalidArgument,
-	EXDEV: Code.InvalidArgument,
 	EBUSY: Code.FailedPrecondition,
 	ENOTEMPTY: Code.FailedPrecondition,
 	EACCES: Code.PermissionDenied,
