@@ -162,6 +162,32 @@ test("clones have their own identity", async () => {
 	expect(Number(facts[0]?.generation)).toBe(Number(parent) + 1);
 });
 
+test("clones draw numbers of their own even when their interpreter is slow to take its seed", async () => {
+	const source = await newCodeSandbox();
+	await source.runCode("import random; random.seed(1)");
+	await source.runCode("held = Math.random()", { language: "js" });
+	const asRoot = async (sandbox: Sandbox, command: string) =>
+		(await sandbox.commands.run(command, { user: "root" })).stdout.trim();
+	const interpreter = await asRoot(source, "ss -Htlnp sport = :49999 | grep -o 'pid=[0-9]*' | cut -d= -f2");
+	await asRoot(source, `kill -STOP ${interpreter}`);
+	const { snapshotId } = await source.createSnapshot();
+	deleteAtEnd(snapshotId);
+	const draw = async (clone: CodeSandbox): Promise<string[]> => {
+		const drawn = [clone.runCode("random.random()"), clone.runCode("Math.random()", { language: "js" })];
+		const asked = () => asRoot(clone, "ss -Htn state established sport = :49999 | wc -l");
+		await until("the cells at the interpreter's door", async () => Number(await asked()) >= drawn.length);
+		await asRoot(clone, `kill -CONT ${interpreter}`);
+		return (await Promise.all(drawn)).map(({ text }) => String(text));
+	};
+	const clones = await Promise.all([newCodeSandbox(snapshotId), newCodeSandbox(snapshotId)]);
+	const numbers = (await Promise.all(clones.map(draw))).flat();
+	expect(
+		numbers.map(Number).every((number) => number > 0 && number < 1),
+		numbers.join(),
+	).toBe(true);
+	expect(new Set(numbers).size).toBe(4);
+});
+
 test("the token of one sandbox opens no other", async () => {
 	const source = await newCodeSandbox();
 	const { snapshotId } = await source.createSnapshot();

@@ -1,7 +1,8 @@
 /** The daemon inside every sandbox: puts the parts together. */
-import { AGENT_PORT, CONTROL_PORT, GATEWAY_ADDRESS } from "../../../src/protocol/index.ts";
+import { AGENT_PORT, CONTROL_PORT, GATEWAY_ADDRESS, INTERPRETER_NOTICE_PORT } from "../../../src/protocol/index.ts";
 import { watchCheckpoints } from "./control/checkpoint.ts";
 import { createInitialiser } from "./control/initialise.ts";
+import { InterpreterSeed } from "./control/reseed.ts";
 import { createControlServer } from "./control/server.ts";
 import { log } from "./log.ts";
 import { compactMemory } from "./memory.ts";
@@ -39,7 +40,9 @@ async function main(): Promise<void> {
 	await processes.recover();
 	session.onNewLife = () => processes.forgetDeadlines();
 
-	const initialiser = createInitialiser(session, sysd, { root: take("OFFSHOOT_ROOT") ?? "/" });
+	const seed = new InterpreterSeed(Number(take("OFFSHOOT_NOTICE_PORT") ?? INTERPRETER_NOTICE_PORT));
+	const files = { root: take("OFFSHOOT_ROOT") ?? "/" };
+	const initialiser = createInitialiser({ session, sysd, seed, files });
 	const peer = take("OFFSHOOT_CONTROL_PEER") ?? GATEWAY_ADDRESS;
 	const agentPort = Number(take("OFFSHOOT_AGENT_PORT") ?? AGENT_PORT);
 	const controlPort = Number(take("OFFSHOOT_CONTROL_PORT") ?? CONTROL_PORT);
@@ -47,7 +50,7 @@ async function main(): Promise<void> {
 	// Before the ports are open, so that no checkpoint can be taken by someone who saw us ready and be missed by us.
 	await watchCheckpoints(sysd, session);
 	sysd.onReplaced(() => void followSysd(sysd, session));
-	createAgentServer({ session, sysd, users, processes }).listen(agentPort);
+	createAgentServer({ session, sysd, users, processes, seed }).listen(agentPort);
 	createControlServer({ session, initialiser, peer }).listen(controlPort, "0.0.0.0");
 	setTimeout(compactMemory, COMPACT_AFTER_MS).unref();
 }

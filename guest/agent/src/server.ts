@@ -6,6 +6,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { Filesystem } from "../../../src/protocol/gen/filesystem_pb.js";
 import { Process } from "../../../src/protocol/gen/process_pb.js";
 import { checkToken } from "./auth.ts";
+import type { InterpreterSeed } from "./control/reseed.ts";
 import { allowOrigin, answerPreflight, isPreflight } from "./cors.ts";
 import { HttpError, messageOf } from "./errors.ts";
 import { headerOf } from "./files/request.ts";
@@ -26,6 +27,7 @@ export interface ServerParts {
 	readonly sysd: Sysd;
 	readonly users: Users;
 	readonly processes: ProcessRegistry;
+	readonly seed: InterpreterSeed;
 }
 
 type Handler = (
@@ -97,7 +99,7 @@ function fail(response: ServerResponse, error: unknown): void {
 	sendError(response, 500, messageOf(error));
 }
 
-function restRoutes({ sysd, users }: ServerParts): ReadonlyMap<string, Handler> {
+function restRoutes({ session, sysd, users, seed }: ServerParts): ReadonlyMap<string, Handler> {
 	const files = fileRoutes(sysd, users);
 	const metrics = new MetricsReader();
 	const withToken =
@@ -106,8 +108,14 @@ function restRoutes({ sysd, users }: ServerParts): ReadonlyMap<string, Handler> 
 			checkToken(identity.accessToken, headerOf(request, "x-access-token"));
 			return handler(response, identity);
 		};
+	/** What the interpreter asks before each cell: not before its kernels have random state of their own. */
+	const sendEnvironment = async (response: ServerResponse, identity: Identity): Promise<void> => {
+		await seed.requireTaken();
+		if (session.identity !== identity) throw new HttpError(503, "the sandbox became another one meanwhile");
+		sendJson(response, 200, identity.envs);
+	};
 	return new Map<string, Handler>([
-		["GET /envs", withToken((response, identity) => sendJson(response, 200, identity.envs))],
+		["GET /envs", withToken(sendEnvironment)],
 		["GET /metrics", withToken(async (response) => sendJson(response, 200, await metrics.read()))],
 		["GET /files", (request, response, query, identity) => files.read(request, response, query, identity)],
 		["POST /files", (request, response, query, identity) => files.write(request, response, query, identity)],

@@ -88,16 +88,18 @@ export class TestAgent {
 	readonly directory: string;
 	readonly port: number;
 	readonly controlPort: number;
+	/** Where an interpreter would take its seed. */
+	readonly noticePort: number;
 	private readonly place: Place;
 	private readonly sysd: ChildProcess;
 	private agent: ChildProcess | undefined;
 	private readonly firstKey: ControlKey;
 	private key: ControlKey;
 
-	private constructor(place: Place, ports: readonly [number, number], sysd: ChildProcess) {
+	private constructor(place: Place, ports: readonly [number, number, number], sysd: ChildProcess) {
 		this.place = place;
 		this.directory = place.directory;
-		[this.port, this.controlPort] = ports;
+		[this.port, this.controlPort, this.noticePort] = ports;
 		this.sysd = sysd;
 		this.firstKey = newControlKey();
 		this.key = this.firstKey;
@@ -118,7 +120,7 @@ export class TestAgent {
 	private static async startAt(place: Place): Promise<TestAgent> {
 		const socket = join(place.seen, "sysd.sock");
 		const sysd = spawnBound(["unshare", "--uts", ...place.enter, await sysdProgram(), socket], process.env);
-		const agent = new TestAgent(place, [await freePort(), await freePort()], sysd);
+		const agent = new TestAgent(place, [await freePort(), await freePort(), await freePort()], sysd);
 		await agent.startDaemon();
 		return agent;
 	}
@@ -145,6 +147,7 @@ export class TestAgent {
 			OFFSHOOT_SYSD_SOCKET: join(this.place.seen, "sysd.sock"),
 			OFFSHOOT_AGENT_PORT: String(this.port),
 			OFFSHOOT_CONTROL_PORT: String(this.controlPort),
+			OFFSHOOT_NOTICE_PORT: String(this.noticePort),
 			OFFSHOOT_CONTROL_PEER: "127.0.0.1",
 			OFFSHOOT_CONTROL_KEY: this.firstKey.publicKey,
 			OFFSHOOT_ROOT: join(this.place.seen, "own"),

@@ -1,5 +1,6 @@
+import { once } from "node:events";
 import { chmod, mkdir, readFile, writeFile } from "node:fs/promises";
-import { request } from "node:http";
+import { createServer, request } from "node:http";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { initFor, newControlKey, TestAgent } from "../../testing/agent.ts";
@@ -72,6 +73,42 @@ describe("signature", () => {
 		const body = JSON.stringify(initFor(newControlKey().publicKey));
 		expect((await agent.controlRaw(body, currentKey)).status).toBe(204);
 		expect((await agent.controlRaw(body, currentKey)).status).toBe(204);
+	});
+});
+
+describe("an interpreter that is slow to take its seed", () => {
+	/** Answers a reseed when told to. */
+	async function slowInterpreter() {
+		const asked = Promise.withResolvers<string>();
+		const answer = Promise.withResolvers<void>();
+		const server = createServer(async (request, response) => {
+			asked.resolve(String((await request.setEncoding("utf8").toArray()).join("")));
+			await answer.promise;
+			response.writeHead(204).end();
+		});
+		await once(server.listen(agent.noticePort, "127.0.0.1"), "listening");
+		return { asked: asked.promise, answer: answer.resolve, [Symbol.asyncDispose]: async () => void server.close() };
+	}
+
+	test("does not keep the sandbox closed, and runs no cell before it has it: it is not told the environment", async () => {
+		await using interpreter = await slowInterpreter();
+		expect((await agent.initialise({ newIdentity: true, envs: { X: "1" } })).status).toBe(204);
+		expect(await interpreter.asked).toContain("entropy");
+		expect((await fetch(`${agent.url}/metrics`)).status).toBe(200);
+		expect((await envs()).status).toBe(503);
+		const waiting = envs();
+		interpreter.answer();
+		expect(await json(await waiting)).toMatchObject({ X: "1" });
+	}, 30_000);
+
+	test("who asked before the sandbox became another one is told nothing of that", async () => {
+		await using interpreter = await slowInterpreter();
+		await agent.initialise({ newIdentity: true, envs: { X: "1" } });
+		const waiting = envs();
+		await agent.initialise({ incarnation: 2, envs: { X: "2" } });
+		interpreter.answer();
+		expect((await waiting).status).toBe(503);
+		expect(await json(await envs())).toMatchObject({ X: "2" });
 	});
 });
 

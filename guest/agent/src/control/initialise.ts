@@ -5,7 +5,7 @@ import type { Session } from "../session.ts";
 import type { Sysd } from "../sysd/sysd.ts";
 import { runHooks } from "./hooks.ts";
 import { type GuestFiles, writeIdentity, writeRunFiles } from "./identity.ts";
-import { reseedInterpreter } from "./reseed.ts";
+import type { InterpreterSeed } from "./reseed.ts";
 import { installTrust } from "./trust.ts";
 
 export interface Initialiser {
@@ -13,11 +13,19 @@ export interface Initialiser {
 	run(init: AgentInit): Promise<void>;
 }
 
+export interface InitialiserParts {
+	readonly session: Session;
+	readonly sysd: Sysd;
+	readonly seed: InterpreterSeed;
+	readonly files: GuestFiles;
+}
+
 /** The clock is left alone within these: behind and ahead, ms. Source: E2B wire protocol. */
 const MAX_BEHIND_MS = 50;
 const MAX_AHEAD_MS = 5000;
 
-export function createInitialiser(session: Session, sysd: Sysd, files: GuestFiles): Initialiser {
+export function createInitialiser(parts: InitialiserParts): Initialiser {
+	const { session, sysd, files } = parts;
 	return {
 		async run(init) {
 			const life = await session.begin(init);
@@ -25,7 +33,7 @@ export function createInitialiser(session: Session, sysd: Sysd, files: GuestFile
 				setClock(init, sysd),
 				writeRunFiles(files, init),
 				init.caBundle === undefined ? undefined : installTrust(files, init.caBundle),
-				init.newIdentity ? becomeNew(init, sysd, files) : undefined,
+				init.newIdentity ? becomeNew(init, parts) : undefined,
 			]);
 			if (init.newIdentity) await runHooks(files, init, sysd);
 			await session.open(init, life);
@@ -33,8 +41,8 @@ export function createInitialiser(session: Session, sysd: Sysd, files: GuestFile
 	};
 }
 
-async function becomeNew(init: AgentInit, sysd: Sysd, files: GuestFiles): Promise<void> {
-	await Promise.all([sysd.setHostname(init.hostname), writeIdentity(files, init), reseedInterpreter(init.entropy)]);
+async function becomeNew(init: AgentInit, { sysd, seed, files }: InitialiserParts): Promise<void> {
+	await Promise.all([sysd.setHostname(init.hostname), writeIdentity(files, init), seed.give(init.entropy)]);
 }
 
 /** A kernel that does not let its clock be set keeps the host's, which is as good. */
