@@ -130,8 +130,32 @@ describe("typescript", () => {
 		expect((await run("js", "typeof p")).text).toBe("undefined");
 	});
 
+	it.each([
+		"const typed: number = 8; typed",
+		"import { type Stats, existsSync } from 'fs';\nconst n = 8 as number; existsSync && n",
+	])("is understood by JavaScript's kernel as well: %j", async (code) => {
+		expect((await run("js", code)).text).toBe("8");
+		expect((await run("js", "7 < 8 > (7)")).text).toBe("false");
+	});
+
+	it.each(["js", "ts"])(
+		"that is nested too deep is an error of the cell in %s, and the kernel is well afterwards",
+		async (language) => {
+			await run(language, "var kept = 5");
+			const deep = `const deep: number = ${"(".repeat(50_000)}1${")".repeat(50_000)}`;
+			expect((await run(language, deep)).error?.name).toMatch(/^(Range|Syntax)Error$/);
+			expect((await run(language, "const after: number = kept + 1;\nenum E { A = 3 }\nafter + E.A")).text).toBe("9");
+			expect((await run(language, "const broken: = 1")).error?.name).toBe("SyntaxError");
+		},
+	);
+
 	it("knows enums", async () => {
 		expect((await run("ts", "enum Color { Red, Green = 5 }\nColor.Green")).text).toBe("5");
+	});
+
+	it("keeps the lines of a cell in its errors", async () => {
+		const { error } = await run("ts", "interface Gone {\n  a: number\n}\n(undefined as unknown as Gone).a");
+		expect(error?.traceback).toMatch(/at cell-\d+:4:\d+$/);
 	});
 });
 

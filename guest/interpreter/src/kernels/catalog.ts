@@ -18,14 +18,8 @@ export function kernelCatalog(settings: Settings): KernelCatalog {
 	const { runtimeDirectory, python, nodeCommand } = settings;
 	const pythonKernel = pythonLanguage(python, pythonKernelEntry());
 	// A free debugging port, opened only to reach a busy kernel, on a loopback address that no relay leads to: who
-	// reaches it can run anything. No warning about type stripping in the user's output.
-	const node = [
-		...nodeCommand,
-		"--inspect-port=127.0.0.2:0",
-		"--disable-warning=ExperimentalWarning",
-		"--expose-gc",
-		nodeKernelEntry(),
-	];
+	// reaches it can run anything.
+	const node = [...nodeCommand, "--inspect-port=127.0.0.2:0", "--expose-gc", nodeKernelEntry()];
 	return new Map<string, LaunchKernel>([
 		["python", (options) => JupyterKernel.launch(pythonKernel, runtimeDirectory, options)],
 		["javascript", (options) => launchNodeKernel([...node, "javascript"], options)],

@@ -7,11 +7,9 @@ import type { Runtime } from "node:inspector";
 import { Session } from "node:inspector/promises";
 import { dirname } from "node:path";
 import { inspect } from "node:util";
-import { Script } from "node:vm";
 import type { ErrorEvent, ResultEvent } from "../events.ts";
 import { resultEvent } from "../results.ts";
-import { rewriteImports } from "./rewrite.ts";
-import { withoutTypes } from "./types.ts";
+import { type Language, scriptOf } from "./script.ts";
 
 const HOLD = Symbol.for("offshoot.hold");
 const OBJECTS = "cell";
@@ -31,7 +29,7 @@ export interface Evaluator {
 	evaluate(code: string, count: number): Promise<Outcome>;
 }
 
-export function createEvaluator(language: "javascript" | "typescript"): Evaluator {
+export function createEvaluator(language: Language): Evaluator {
 	const session = new Session();
 	session.connect();
 	let held: unknown;
@@ -52,7 +50,7 @@ export function createEvaluator(language: "javascript" | "typescript"): Evaluato
 	};
 
 	const run = async (code: string, count: number): Promise<Outcome> => {
-		const expression = `${asExpression(code)}\n//# sourceURL=cell-${count}`;
+		const expression = `${code}\n//# sourceURL=cell-${count}`;
 		const parameters: EvaluateParameters = { expression, replMode: true, awaitPromise: true, objectGroup: OBJECTS };
 		const { result, exceptionDetails } = await session.post("Runtime.evaluate", parameters);
 		const value = result.objectId === undefined ? primitive(result) : await heldValue(result.objectId);
@@ -63,8 +61,7 @@ export function createEvaluator(language: "javascript" | "typescript"): Evaluato
 	return {
 		async evaluate(code, count) {
 			try {
-				const plain = language === "typescript" ? await withoutTypes(code) : code;
-				return await run(await rewriteImports(plain), count);
+				return await run(await scriptOf(code, language), count);
 			} catch (error) {
 				// The protocol's own failures mean that the engine was told to stop the cell.
 				if (error instanceof Error && "code" in error && error.code === "ERR_INSPECTOR_COMMAND") return INTERRUPTED;
@@ -74,18 +71,6 @@ export function createEvaluator(language: "javascript" | "typescript"): Evaluato
 			}
 		},
 	};
-}
-
-/** A cell that is an object literal means the object, not a block. */
-function asExpression(code: string): string {
-	const trimmed = code.trim();
-	if (!trimmed.startsWith("{") || !trimmed.endsWith("}")) return code;
-	try {
-		new Script(`(${trimmed})`);
-		return `(${trimmed})`;
-	} catch {
-		return code;
-	}
 }
 
 function primitive({ type, value, unserializableValue }: Runtime.RemoteObject): unknown {
