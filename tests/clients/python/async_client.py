@@ -1,5 +1,6 @@
 """Snapshots and streams through the asynchronous Python clients. Prints OK at the end."""
 import asyncio
+import os
 
 from e2b_code_interpreter import AsyncSandbox
 
@@ -35,7 +36,9 @@ async def main() -> None:
     await asyncio.gather(*(child.kill() for child in children), sandbox.kill())
     assert await AsyncSandbox.delete_snapshot(snapshot.snapshot_id) is True
     assert await AsyncSandbox.delete_snapshot(snapshot.snapshot_id) is False
-    print("OK")
+    print("OK", flush=True)
+    # As in forms.py: taking Python down may abort in the clients' transport.
+    os._exit(0)
 
 
 asyncio.run(main())
