@@ -1,5 +1,5 @@
 /** Every form of `commands` and `pty` of the JavaScript client, in one sandbox. */
-import { CommandExitError, InvalidArgumentError, NotFoundError, Sandbox, TimeoutError } from "e2b";
+import { AuthenticationError, CommandExitError, InvalidArgumentError, NotFoundError, Sandbox, TimeoutError } from "e2b";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { rest } from "../support/rest.ts";
 import { killAtEnd, newSandbox, sdk, until } from "../support/sandboxes.ts";
@@ -92,6 +92,15 @@ describe("in the background", () => {
 		expect((await sandbox.commands.list()).map(({ pid }) => pid)).not.toContain(command.pid);
 	});
 
+	test("a kill ends the command at once and leaves alone what it started, though that holds its output", async () => {
+		const command = await sandbox.commands.run("sleep 7774 & echo $!; wait", { background: true });
+		await until("the child's pid", async () => command.stdout.endsWith("\n"));
+		await command.kill();
+		expect(await failure(command.wait())).toMatchObject({ exitCode: -1, error: "signal: killed" });
+		const child = command.stdout.trim();
+		expect((await sandbox.commands.run(`tr '\\0' ' ' < /proc/${child}/cmdline; kill ${child}`)).stdout).toBe("sleep 7774 ");
+	});
+
 	test("a command goes on when its client leaves; another one joins and gets what follows", async () => {
 		const first = await sandbox.commands.run("echo early; read word; echo got $word", { background: true, stdin: true });
 		await until("the first output", async () => first.stdout === "early\n");
@@ -123,6 +132,20 @@ describe("standard input", () => {
 		await sandbox.commands.sendStdin(command.pid, new Uint8Array([0, 255]));
 		await sandbox.commands.closeStdin(command.pid);
 		expect((await command.wait()).stdout).toBe("5\n");
+	});
+
+	test("of the wrong kind or to an input that was closed is refused, and so is a resize of what is no terminal", async () => {
+		const command = await sandbox.commands.run("sleep 600", { background: true, stdin: true });
+		await expect(sandbox.pty.sendInput(command.pid, new Uint8Array([65]))).rejects.toThrow("internal");
+		await expect(sandbox.pty.resize(command.pid, { cols: 80, rows: 24 })).rejects.toThrow("internal");
+		await sandbox.commands.closeStdin(command.pid);
+		await sandbox.commands.closeStdin(command.pid);
+		await expect(sandbox.commands.sendStdin(command.pid, "late")).rejects.toThrow("internal");
+		await command.kill();
+		const terminal = await sandbox.pty.create({ cols: 80, rows: 24, onData: () => undefined });
+		await expect(sandbox.commands.sendStdin(terminal.pid, "x")).rejects.toThrow("internal");
+		await expect(sandbox.commands.closeStdin(terminal.pid)).rejects.toThrow("0x04");
+		await terminal.kill();
 	});
 
 	test("is empty unless asked for", async () => {
@@ -162,7 +185,7 @@ describe("a terminal", () => {
 	});
 });
 
-test("after a pause, commands and terminals are joined by the pids they had", async () => {
+test("after a pause, commands and terminals are joined by the pids they had, and the clock is right", async () => {
 	const paused = await newSandbox();
 	let screen = "";
 	const show = (data: Uint8Array) => {
@@ -183,6 +206,12 @@ test("after a pause, commands and terminals are joined by the pids they had", as
 	await paused.pty.connect(terminal.pid, { onData: show });
 	await type('echo "[$HELD]"\n');
 	await until("what the shell held", async () => screen.includes("[kept]"));
+
+	// The bounds within which E2B's daemon leaves a clock alone.
+	const before = Date.now();
+	const clock = Number((await paused.commands.run("date +%s%3N")).stdout);
+	expect(clock).toBeGreaterThan(before - 50);
+	expect(clock).toBeLessThan(Date.now() + 5_000);
 });
 
 test("when a sandbox is killed, its running commands, terminals and watches end and say so", async () => {
@@ -209,6 +238,29 @@ test("a sandbox without a token is open to everyone who knows its address", asyn
 		return (await fetch(`${sdk().sandboxUrl}/envs`, { headers })).status;
 	});
 	expect(await Promise.all(statuses)).toEqual([200, 401]);
+});
+
+test("a wrong token opens nothing", async () => {
+	const { sandboxId } = sandbox;
+	const stranger = new Sandbox({ ...sdk(), sandboxId, envdVersion: "0.6.13", envdAccessToken: "wrong" });
+	expect(await failure(stranger.commands.run("true"))).toBeInstanceOf(AuthenticationError);
+	expect(await failure(stranger.commands.list())).toBeInstanceOf(AuthenticationError);
+	expect(await failure(stranger.files.read("/etc/hostname"))).toBeInstanceOf(AuthenticationError);
+	expect(await failure(stranger.files.write("note", "x"))).toBeInstanceOf(AuthenticationError);
+});
+
+test("a daemon that crashed is back, with the commands that it had", async () => {
+	const own = await newSandbox();
+	const command = await own.commands.run("read word; echo got $word", { background: true, stdin: true, timeoutMs: 0 });
+	const left = failure(command.wait());
+	const crash = "kill -9 $(ss -Htlnp sport = :49983 | grep -o 'pid=[0-9]*' | cut -d= -f2)";
+	await own.commands.run(crash, { user: "root" }).catch(() => undefined);
+	await left;
+	const listed = async () => (await own.commands.list().catch(() => [])).map(({ pid }) => pid);
+	await until("the daemon", async () => (await listed()).includes(command.pid));
+	const joined = await own.commands.connect(command.pid);
+	await own.commands.sendStdin(command.pid, "it\n");
+	expect((await joined.wait()).stdout).toBe("got it\n");
 });
 
 test("the daemon has the version up to which its protocol is known", async () => {

@@ -1,6 +1,14 @@
 /** Every form of `files` of the JavaScript client, in one sandbox. */
 import { createHash, randomBytes } from "node:crypto";
-import { FileNotFoundError, type FilesystemEvent, FileType, InvalidArgumentError, NotEnoughSpaceError, Sandbox } from "e2b";
+import {
+	AuthenticationError,
+	FileNotFoundError,
+	type FilesystemEvent,
+	FileType,
+	InvalidArgumentError,
+	NotEnoughSpaceError,
+	Sandbox,
+} from "e2b";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { deleteAtEnd, sdk, until } from "../support/sandboxes.ts";
 
@@ -75,6 +83,20 @@ describe("writing and reading", () => {
 		expect(await sandbox.files.read("over")).toBe("short");
 	});
 
+	test("what only seems empty is read to its end", async () => {
+		expect(await sandbox.files.read("/proc/self/status")).toContain("VmRSS");
+	});
+
+	test("the same path twice, an unknown user and metadata beyond their limits are refused", async () => {
+		const twice = ["twice", "./twice"].map((path) => ({ path, data: "x" }));
+		await expect(sandbox.files.writeFiles(twice)).rejects.toThrow(InvalidArgumentError);
+		await expect(sandbox.files.read("text", { user: "nosuch" })).rejects.toThrow(AuthenticationError);
+		await expect(sandbox.files.write("text", "x", { user: "nosuch" })).rejects.toThrow(AuthenticationError);
+		const metadata = { key: "v".repeat(4096) };
+		await expect(sandbox.files.write("limits", "x", { metadata })).rejects.toThrow(InvalidArgumentError);
+		expect(await sandbox.files.exists("limits")).toBe(false);
+	});
+
 	test("what is missing, a directory and a full disk are told as such", async () => {
 		await expect(sandbox.files.read("missing")).rejects.toThrow(FileNotFoundError);
 		await expect(sandbox.files.read("/tmp")).rejects.toThrow(InvalidArgumentError);
@@ -124,6 +146,10 @@ describe("entries", () => {
 			symlinkTarget: "/home/user/entries/dir",
 			permissions: "Lrwxrwxrwx",
 		});
+		await run("ln -s nowhere entries/broken; touch entries/dir/below");
+		expect(await sandbox.files.getInfo("entries/broken")).toMatchObject({ name: "broken", symlinkTarget: undefined });
+		const below = await sandbox.files.list("entries/link");
+		expect(below.map(({ path }) => path)).toEqual(["/home/user/entries/link/below"]);
 		expect(await sandbox.files.exists("entries/file")).toBe(true);
 		expect(await sandbox.files.exists("entries/none")).toBe(false);
 		await expect(sandbox.files.getInfo("entries/none")).rejects.toThrow(FileNotFoundError);
@@ -151,6 +177,7 @@ describe("entries", () => {
 		const moved = await sandbox.files.rename("made/file", "elsewhere/new/name");
 		expect(moved).toMatchObject({ name: "name", path: "/home/user/elsewhere/new/name", size: 1 });
 		await expect(sandbox.files.rename("made/file", "x")).rejects.toThrow(FileNotFoundError);
+		await expect(sandbox.files.rename("elsewhere/new/name", "/dev/shm/name")).rejects.toThrow("[internal] error renaming");
 		await sandbox.files.remove("elsewhere");
 		await sandbox.files.remove("elsewhere");
 		expect(await sandbox.files.exists("elsewhere")).toBe(false);
@@ -190,6 +217,8 @@ describe("watching", () => {
 		await run("echo x > tree/new/file");
 		await until("the file in it", async () => found("write", "new/file") !== undefined);
 		expect(found("write", "new/file")?.entry).toMatchObject({ path: "/home/user/tree/new/file", type: FileType.FILE });
+		await run("mkdir -p tree/at/once; touch tree/at/once/file");
+		await until("what was there before its directory was watched", async () => found("create", "at/once/file") !== undefined);
 		await run("rm tree/new/file");
 		await until("its end", async () => found("remove", "new/file") !== undefined);
 		expect(found("remove", "new/file")?.entry).toBeUndefined();
@@ -233,6 +262,30 @@ describe("signed URLs", () => {
 			const url = await sandbox.downloadUrl(path, { useSignatureExpiration: 60_000 });
 			expect(await (await fetch(url)).text()).toBe("signed");
 		}
+	});
+
+	test("tell type, name, length and time, and give ranges", async () => {
+		await sandbox.files.write("signed/a b", "\x7f0123456789");
+		const url = await sandbox.downloadUrl("signed/a b");
+		const whole = await fetch(url);
+		expect(await whole.text()).toBe("\x7f0123456789");
+		expect(Object.fromEntries(whole.headers)).toMatchObject({
+			"content-type": "text/plain; charset=utf-8",
+			"content-disposition": 'inline; filename="a b"',
+			"content-length": "11",
+			vary: "Accept-Encoding",
+		});
+		const ask = async (headers: Record<string, string>) => {
+			const answer = await fetch(url, { headers });
+			return [answer.status, answer.headers.get("content-range"), await answer.text()];
+		};
+		expect(await ask({ range: "bytes=1-3" })).toEqual([206, "bytes 1-3/11", "012"]);
+		expect(await ask({ range: "bytes=20-" })).toEqual([416, "bytes */11", expect.stringContaining("failed to overlap")]);
+		expect(await ask({ "if-modified-since": whole.headers.get("last-modified") ?? "" })).toEqual([304, null, ""]);
+		const several = await fetch(url, { headers: { range: "bytes=0-1,-2" } });
+		const body = /^--(\w+)\r\n.*0-1\/11\r\n.*\r\n\r\n\x7f0\r\n--\1\r\n.*9-10\/11\r\n.*\r\n\r\n89\r\n--\1--\r\n$/;
+		expect([several.status, await several.text()]).toEqual([206, expect.stringMatching(body)]);
+		expect((await fetch(url, { headers: { "accept-encoding": "br, identity;q=0" } })).status).toBe(406);
 	});
 
 	test("end when they expire, and open nothing else", async () => {

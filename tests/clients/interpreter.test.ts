@@ -65,10 +65,28 @@ describe("running code", () => {
 		expect(texts).toEqual(["global-", "ownmine", "global-"]);
 	});
 
+	test("knows languages by other names, in any case", async () => {
+		for (const language of [" JS", "JavaScript"])
+			expect((await sandbox.runCode("typeof process", { language })).text).toBe("object");
+		expect((await sandbox.runCode("let own: number = 3; own", { language: "TypeScript " })).text).toBe("3");
+		expect((await sandbox.runCode("own", { language: "ts" })).text).toBe("3");
+		expect((await sandbox.runCode("typeof own", { language: "js" })).text).toBe("undefined");
+	});
+
 	test("in JavaScript imports modules and awaits at the top; in TypeScript strips types", async () => {
 		const code = "import { readFileSync } from 'fs';\nconst text = await Promise.resolve(typeof readFileSync);\ntext";
 		expect((await sandbox.runCode(code, { language: "js" })).text).toBe("function");
-		expect((await sandbox.runCode("interface A { b: number }\nconst a: A = { b: 2 };\na.b", { language: "ts" })).text).toBe("2");
+		const typed = "interface A { b: number }\nconst a: A = { b: 2 };\na.b";
+		expect((await sandbox.runCode(typed, { language: "ts" })).text).toBe("2");
+		expect((await sandbox.runCode(typed, { language: "js" })).text).toBe("2");
+		expect((await sandbox.runCode("const text = { again: 1 }\ntext.again", { language: "js" })).text).toBe("1");
+	});
+
+	test.each(["js", "ts"])("in %s that is nested too deep is an error of the cell alone", async (language) => {
+		await sandbox.runCode("var kept = 4", { language });
+		const { error } = await sandbox.runCode(`const deep: any = ${"(".repeat(50_000)}1${")".repeat(50_000)}`, { language });
+		expect(error?.name).toMatch(/^(Range|Syntax)Error$/);
+		expect((await sandbox.runCode("const after: number = kept + 1; after", { language })).text).toBe("5");
 	});
 
 	test("knows shell lines and indented cells", async () => {
@@ -120,6 +138,13 @@ Everything()`);
 			jpeg: expect.stringContaining(btoa("jpeg")),
 			pdf: expect.stringContaining(btoa("pdf")),
 		});
+	});
+
+	test("lose their quotes when they are text, and nothing when they are many", async () => {
+		expect((await sandbox.runCode("'quoted'")).text).toBe("quoted");
+		expect((await sandbox.runCode("for i in range(1500): display(i)")).results.map(({ text }) => text)).toEqual(
+			Array.from({ length: 1500 }, (_, index) => String(index)),
+		);
 	});
 
 	test("of other types come beside those that the client knows", async () => {
@@ -202,6 +227,23 @@ describe("charts", () => {
 		expect((await show(code)).chart).toMatchObject({ type, elements });
 	});
 
+	test("come beside the value of the cell", async () => {
+		const { results } = await sandbox.runCode("import matplotlib.pyplot as plt\nplt.plot([1, 2])\nplt.show()\n'value'");
+		expect(results.map(({ isMainResult, text, png }) => [isMainResult, text === "value", png !== undefined])).toEqual([
+			[false, false, true],
+			[true, true, false],
+		]);
+	});
+
+	test("tell of times and categories", async () => {
+		const times = await show("import datetime as d\nplt.plot([d.date(2024, 1, 1), d.date(2024, 1, 2)], [1, 2])");
+		expect(times.chart).toMatchObject({
+			x_scale: "datetime",
+			elements: [{ points: [[expect.stringMatching(/^2024-01-01/), 1], expect.anything()] }],
+		});
+		expect((await show("plt.plot(['a', 'b'], [1, 2])")).chart).toMatchObject({ x_scale: "categorical" });
+	});
+
 	test("tell labels, units and scales", async () => {
 		const { chart } = await show(
 			"plt.plot([1, 10], [1, 100]); plt.title('T'); plt.xlabel('time (s)'); plt.ylabel('rate [Hz]'); plt.xscale('log')",
@@ -246,6 +288,23 @@ describe("contexts", () => {
 		expect((await sandbox.runCode("echo $v $PWD", { context })).logs.stdout).toEqual(["7 /tmp\n"]);
 		await sandbox.removeCodeContext(context);
 		expect(String(await failure(sandbox.createCodeContext({ cwd: "/no/such" })))).toContain("/no/such");
+	});
+
+	test("end what runs in them when they are restarted or removed", async () => {
+		const context = await sandbox.createCodeContext();
+		const start = async () => {
+			const started = Promise.withResolvers<void>();
+			const code = "import time; print('on', flush=True); time.sleep(300)";
+			const ended = sandbox.runCode(code, { context, onStdout: () => started.resolve(), timeoutMs: 0 });
+			await started.promise;
+			return { ended };
+		};
+		const first = await start();
+		await sandbox.restartCodeContext(context);
+		expect((await first.ended).error?.name).toBe("ContextRestarting");
+		const second = await start();
+		await sandbox.removeCodeContext(context);
+		expect((await second.ended).error?.name).toBe("UnexpectedEndOfExecution");
 	});
 
 	test("run side by side, each one cell at a time", async () => {

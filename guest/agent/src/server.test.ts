@@ -112,6 +112,12 @@ describe("protocol", () => {
 		);
 	});
 
+	test.each(["application/grpc", "application/grpc-web+proto"])("%s is refused as a media type", async (type) => {
+		const headers = { ...authorised, "content-type": type };
+		const answer = await fetch(`${agent.url}/process.Process/List`, { method: "POST", headers, body: new Uint8Array(5) });
+		expect(answer.status).toBe(415);
+	});
+
 	test("nothing is compressed, whoever offers it", async () => {
 		const offers = { "accept-encoding": "gzip", "connect-accept-encoding": "gzip" };
 		const answer = await unary(agent, "filesystem.Filesystem/ListDir", { path: "/etc" }, { ...authorised, ...offers });

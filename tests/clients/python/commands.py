@@ -1,10 +1,12 @@
 """Every form of `commands` and `pty`."""
 
 from e2b import (
+    AuthenticationException,
     CommandExitException,
     InvalidArgumentException,
     NotFoundException,
     PtySize,
+    SandboxException,
     TimeoutException,
 )
 from forms import Sandbox, Terminal, done, fails, run, stream_input, until
@@ -29,6 +31,8 @@ async def foreground(commands):
     assert result.stdout == "root\n/tmp\n", result
     error = await fails(InvalidArgumentException, lambda: commands.run("pwd", cwd="/no/such"))
     assert "cwd '/no/such' does not exist" in str(error), error
+    error = await fails(AuthenticationException, lambda: commands.run("true", user="nosuch"))
+    assert "invalid username: 'nosuch'" in str(error), error
     await fails(TimeoutException, lambda: commands.run("exec sleep 7772", timeout=1))
 
     async def ended():
@@ -47,6 +51,16 @@ async def background(commands):
     assert (killed.exit_code, killed.error) == (-1, "signal: killed"), killed
     assert await done(commands.kill(command.pid)) is False
 
+    parent = await done(commands.run("sleep 7775 & echo $! > /tmp/child; wait", background=True))
+
+    async def child():
+        return (await done(commands.run("cat /tmp/child || true"))).stdout.strip()
+
+    pid = await until("the child's pid", child)
+    assert await done(parent.kill()) is True
+    assert (await fails(CommandExitException, parent.wait)).error == "signal: killed"
+    assert (await done(commands.run(f"cat /proc/{pid}/comm; kill {pid}"))).stdout == "sleep\n"
+
     first = await done(commands.run("read word; echo got $word", background=True, stdin=True))
     await done(first.disconnect())
     second = await done(commands.connect(first.pid))
@@ -64,6 +78,13 @@ async def standard_input(commands):
     await done(commands.close_stdin(command.pid))
     assert (await done(command.wait())).stdout == "5\n"
     assert (await done(commands.run("cat; echo done"))).stdout == "done\n"
+
+    command = await done(commands.run("sleep 600", background=True, stdin=True))
+    await done(commands.close_stdin(command.pid))
+    await done(commands.close_stdin(command.pid))
+    error = await fails(SandboxException, lambda: commands.send_stdin(command.pid, "late"))
+    assert "stdin of the process is closed" in str(error), error
+    await done(command.kill())
 
     # Many pieces over one stream, more than a pipe holds.
     command = await done(commands.run("md5sum", background=True, stdin=True))

@@ -5,10 +5,12 @@ import urllib.error
 import urllib.request
 
 from e2b import (
+    AuthenticationException,
     FileNotFoundException,
     FileType,
     InvalidArgumentException,
     NotEnoughSpaceException,
+    SandboxException,
 )
 from forms import Sandbox, Watch, chunks, collect, done, fails, run, until
 
@@ -33,6 +35,11 @@ async def contents(files):
     await done(files.write("/root/note", "root's", user="root"))
     assert (await done(files.get_info("/root/note"))).owner == "root"
 
+    twice = [{"path": path, "data": "x"} for path in ("twice", "./twice")]
+    await fails(InvalidArgumentException, lambda: files.write_files(twice))
+    await fails(AuthenticationException, lambda: files.read("text", user="nosuch"))
+    await fails(InvalidArgumentException, lambda: files.write("limits", "x", metadata={"key": "v" * 4096}))
+    assert "VmRSS" in await done(files.read("/proc/self/status"))
     await fails(FileNotFoundException, lambda: files.read("missing"))
     await fails(InvalidArgumentException, lambda: files.read("/tmp"))
     await fails(InvalidArgumentException, lambda: files.write("/tmp", "x"))
@@ -64,6 +71,8 @@ async def entries(files):
     moved = await done(files.rename("made/below/file", "elsewhere/new/name"))
     assert moved.path == "/home/user/elsewhere/new/name", moved
     await fails(FileNotFoundException, lambda: files.rename("made/below/file", "x"))
+    error = await fails(SandboxException, lambda: files.rename("elsewhere/new/name", "/dev/shm/name"))
+    assert "error renaming" in str(error), error
     assert await done(files.exists("elsewhere")) is True
     await done(files.remove("elsewhere"))
     await done(files.remove("elsewhere"))
@@ -97,7 +106,12 @@ async def signed_urls(sandbox):
     headers = {"Content-Type": f"multipart/form-data; boundary={boundary}"}
     url = sandbox.upload_url("signed/file", use_signature_expiration=60)
     urllib.request.urlopen(urllib.request.Request(url, part.encode(), headers)).read()
-    assert urllib.request.urlopen(sandbox.download_url("signed/file")).read() == b"signed"
+    answer = urllib.request.urlopen(sandbox.download_url("signed/file"))
+    assert (answer.read(), answer.headers["Content-Type"]) == (b"signed", "text/plain; charset=utf-8"), answer.headers
+    several = urllib.request.Request(sandbox.download_url("signed/file"), headers={"Range": "bytes=0-1,-2"})
+    answer = urllib.request.urlopen(several)
+    assert answer.status == 206 and answer.headers.get_content_type() == "multipart/byteranges", answer.headers
+    assert answer.read().count(b"Content-Range: bytes ") == 2
     try:
         urllib.request.urlopen(sandbox.download_url("signed/file", use_signature_expiration=-10))
         raise AssertionError("an expired URL opens nothing")

@@ -49,6 +49,9 @@ async def languages(sandbox):
     ):
         execution = await done(sandbox.run_code(code, language=language))
         assert "".join(execution.logs.stdout) == output, (language, execution)
+    typed = "const typed: number = 2; typed"
+    for language in ("ts", "js", " TypeScript"):
+        assert (await done(sandbox.run_code(typed, language=language))).text == "2", language
     read = "import os; os.environ.get('GLOBAL') + os.environ.get('MINE', '-')"
     for envs, text in (({}, "global-"), ({"GLOBAL": "own", "MINE": "mine"}, "ownmine"), ({}, "global-")):
         assert (await done(sandbox.run_code(read, envs=envs))).text == text
@@ -73,6 +76,10 @@ async def results(sandbox):
         execution = await done(sandbox.run_code(f"import matplotlib.pyplot as plt\n{code}\nplt.show()"))
         (result,) = execution.results
         assert result.png and result.chart.type.value == kind and result.chart.elements, (kind, result)
+    execution = await done(sandbox.run_code("import matplotlib.pyplot as plt\nplt.plot([1])\nplt.show()\n'value'"))
+    assert [each.is_main_result for each in execution.results] == [False, True] and execution.text == "value", execution
+    execution = await done(sandbox.run_code("for i in range(1500): display(i)"))
+    assert [each.text for each in execution.results] == [str(index) for index in range(1500)]
 
 
 async def contexts(sandbox):

@@ -110,7 +110,9 @@ async function sendUnsized({ response }: FileRequest, handle: FileHandle, path: 
 async function sendIdentity({ request, response }: FileRequest, handle: FileHandle, { type, stats }: Facts): Promise<void> {
 	response.setHeader("Accept-Ranges", "bytes");
 	const lastModified = stats.mtime.toUTCString();
-	if (fresh(request.headers, { "last-modified": lastModified })) {
+	// Not the request's Cache-Control, which is for caches on the way; `fetch` sends one with every condition.
+	const { "if-modified-since": since, "if-none-match": match } = request.headers;
+	if (fresh({ "if-modified-since": since, "if-none-match": match }, { "last-modified": lastModified })) {
 		response.writeHead(304).end();
 		return;
 	}
