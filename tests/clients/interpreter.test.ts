@@ -235,6 +235,10 @@ describe("charts", () => {
 		]);
 	});
 
+	test.each(["symlog", "logit", "asinh"])("tell of the scale %s", async (scale) => {
+		expect((await show(`plt.plot([0.1, 0.2], [1, 2]); plt.xscale('${scale}')`)).chart).toMatchObject({ x_scale: scale });
+	});
+
 	test("tell of times and categories", async () => {
 		const times = await show("import datetime as d\nplt.plot([d.date(2024, 1, 1), d.date(2024, 1, 2)], [1, 2])");
 		expect(times.chart).toMatchObject({

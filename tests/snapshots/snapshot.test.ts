@@ -142,7 +142,7 @@ test("clones have their own identity", async () => {
 	await source.runCode("let held = Math.random()", { language: "js" });
 	const { snapshotId } = await source.createSnapshot();
 	deleteAtEnd(snapshotId);
-	const clones = await Promise.all([newCodeSandbox(snapshotId), newCodeSandbox(snapshotId), newCodeSandbox(snapshotId)]);
+	const clones = await Promise.all(["a", "b", "c"].map((who) => newCodeSandbox(snapshotId, { envs: { WHO: who } })));
 	const facts = await Promise.all(
 		clones.map(async (clone) => ({
 			machineId: (await clone.commands.run("cat /etc/machine-id")).stdout.trim(),
@@ -150,12 +150,14 @@ test("clones have their own identity", async () => {
 			generation: (await clone.commands.run("cat /run/offshoot/generation")).stdout.trim(),
 			random: (await clone.runCode("(random.random(), numpy.random.random())")).text,
 			mathRandom: (await clone.runCode("Math.random()", { language: "js" })).text,
+			who: (await clone.runCode("import os; os.environ['WHO']")).text,
 			token: (clone as unknown as { envdAccessToken?: string }).envdAccessToken,
 		})),
 	);
 	for (const key of ["machineId", "hostname", "random", "mathRandom", "token"] as const) {
 		expect(new Set(facts.map((fact) => fact[key])).size, `${key}: ${facts.map((fact) => fact[key])}`).toBe(clones.length);
 	}
+	expect(facts.map((fact) => fact.who)).toEqual(["a", "b", "c"]);
 	expect(facts.map((fact) => fact.machineId.length)).toEqual([32, 32, 32]);
 	expect(new Set(facts.map((fact) => fact.generation)).size).toBe(1);
 	const parent = (await source.commands.run("cat /run/offshoot/generation")).stdout.trim();
