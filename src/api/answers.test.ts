@@ -57,6 +57,17 @@ describe("answers", () => {
 		expect([status, body]).toEqual([500, { code: 500, message: "internal server error", error_code: "internal_server_error" }]);
 	});
 
+	test("and all other answers name the line of the server's log", async () => {
+		api.control.failNext = new Error("secret detail");
+		const asked = ["/sandboxes/iabc", "/v2/sandboxes", "/none", "/health"].map((path) => api.call("GET", path));
+		const names = (await Promise.all(asked)).map(({ headers }) => headers.get("x-e2b-trace-id"));
+		for (const name of names) expect(name).toMatch(/^[0-9a-f]{32}$/);
+		expect(new Set(names).size).toBe(4);
+		expect(api.log.filter(({ level }) => level === "error")).toMatchObject([
+			{ reqId: names[0], err: { message: "secret detail" } },
+		]);
+	});
+
 	test("of what a stopping server cuts off ask to come again", async () => {
 		api.shutdown.abort();
 		api.control.failNext = new DOMException("aborted", "AbortError");
@@ -122,6 +133,7 @@ describe("routes", () => {
 		["GET", "/templates/x/builds/y/status"],
 		["GET", "/volumes"],
 		["POST", "/secrets"],
+		["PUT", "/volumecontent/x/file?path=/a"],
 	])("%s %s is known, and not there yet", async (method, path) => {
 		expect(await api.call(method, path)).toMatchObject({ status: 501, body: { code: 501 } });
 	});

@@ -2,6 +2,7 @@
  * The control plane over HTTP: takes requests apart, asks control, puts answers together. Decides nothing. Guarantees
  * that every answer with a body is JSON and that a request is authenticated before it is read.
  */
+import { randomBytes } from "node:crypto";
 import type { RequestListener } from "node:http";
 import cors from "@fastify/cors";
 import swagger from "@fastify/swagger";
@@ -37,6 +38,8 @@ export interface Api {
 	close(): Promise<void>;
 }
 
+const TRACE_HEADER = "x-e2b-trace-id";
+const TRACE_BYTES = 16;
 /** Longest path parameter: names of templates may have 128 characters, each of them encoded. */
 const MAX_PARAM_LENGTH = 1_000;
 
@@ -44,6 +47,7 @@ export async function createApi(options: ApiOptions): Promise<Api> {
 	const app: App = Fastify({
 		loggerInstance: options.log,
 		logController: new LogController({ disableRequestLogging: true }),
+		genReqId: () => randomBytes(TRACE_BYTES).toString("hex"),
 		bodyLimit: BODY_LIMIT_BYTES,
 		routerOptions: { maxParamLength: MAX_PARAM_LENGTH },
 		frameworkErrors: (error, request, reply) => handleError(error, request, reply),
@@ -51,6 +55,7 @@ export async function createApi(options: ApiOptions): Promise<Api> {
 	const handleError = errorHandler(options.signal);
 
 	app.decorateRequest("team", null);
+	nameAnswers(app);
 	app.setErrorHandler(handleError);
 	app.setNotFoundHandler(unknownRoute);
 	checkRequests(app);
@@ -61,7 +66,7 @@ export async function createApi(options: ApiOptions): Promise<Api> {
 	healthRoutes(app);
 	app.get("/openapi.json", { schema: { hide: true } }, async () => app.swagger());
 	await app.register(async (guarded: App) => {
-		guarded.addHook("onRequest", authentication(options.control));
+		guarded.addHook("onRequest", authentication(options));
 		sandboxRoutes(guarded, options);
 		lifecycleRoutes(guarded, options);
 		networkRoutes(guarded, options);
@@ -79,6 +84,13 @@ export async function createApi(options: ApiOptions): Promise<Api> {
 	return { handler: (req, res) => app.routing(req, res), close: () => app.close() };
 }
 
+/** Every answer says under which id the server's log has what went wrong with it. */
+function nameAnswers(app: App): void {
+	app.addHook("onRequest", async (request, reply) => {
+		void reply.header(TRACE_HEADER, request.id);
+	});
+}
+
 /** Pages on any origin may call: there are no cookies, the key is the only authority. */
 async function allowBrowsers(app: App): Promise<void> {
 	const metadata = ["browser", "lang", "lang_version", "package_version", "publisher", "sdk_runtime", "system"];
@@ -86,7 +98,7 @@ async function allowBrowsers(app: App): Promise<void> {
 		origin: "*",
 		methods: ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"],
 		allowedHeaders: ["X-API-Key", "Authorization", "Content-Type", "Idempotency-Key", "X-Team-ID", ...metadata],
-		exposedHeaders: ["X-Next-Token", "X-Total-Running", "Retry-After", "Should-Retry"],
+		exposedHeaders: ["X-Next-Token", "X-Total-Running", "Retry-After", "Should-Retry", "X-E2B-Trace-ID"],
 		maxAge: 3600,
 		strictPreflight: false,
 	});

@@ -1,22 +1,51 @@
-/** Who calls: a team, by its API key in `X-API-Key` or as a bearer token. */
+/**
+ * Who calls: a team, by its API key in `X-API-KEY` or as a bearer token; or the operator in a team's place, by the admin
+ * token and the team's id.
+ */
 import type { FastifyRequest } from "fastify";
-import type { Control } from "../control/index.ts";
-import { OffshootError } from "../protocol/index.ts";
+import type { Control, Team } from "../control/index.ts";
+import { isSameSecret, OffshootError } from "../protocol/index.ts";
+import type { ApiContext } from "./app.ts";
 
 const BEARER = /^bearer +(\S+) *$/i;
 
-/** Hook that sets `request.team`. @throws OffshootError unauthenticated */
-export function authentication(control: Pick<Control, "authenticate">): (request: FastifyRequest) => Promise<void> {
+type Accounts = Pick<Control["accounts"], "teamById">;
+type Authority = Pick<ApiContext, "adminToken"> & {
+	readonly control: Pick<Control, "authenticate"> & { readonly accounts: Accounts };
+};
+
+/** Hook that sets `request.team`. @throws OffshootError unauthenticated; not_found when the operator names no team */
+export function authentication({ control, adminToken }: Authority): (request: FastifyRequest) => Promise<void> {
 	return async (request) => {
-		const team = await control.authenticate(apiKeyOf(request));
-		if (team === undefined) {
-			throw new OffshootError(
-				"unauthenticated",
-				"Invalid API key: it is unknown or was revoked; `offshoot env` prints a valid one",
-			);
-		}
-		request.team = team;
+		const token = request.headers["x-admin-token"];
+		request.team =
+			token === undefined
+				? await teamOfKey(control, apiKeyOf(request))
+				: await teamOfOperator(control.accounts, adminToken, request);
 	};
+}
+
+/** Hook for what is the operator's alone. @throws OffshootError unauthenticated */
+export function operatorOnly(adminToken: string): (request: FastifyRequest) => Promise<void> {
+	return async ({ headers }) => assertOperator(headers["x-admin-token"], adminToken);
+}
+
+async function teamOfKey(control: Pick<Control, "authenticate">, key: string): Promise<Team> {
+	const team = await control.authenticate(key);
+	if (team !== undefined) return team;
+	throw new OffshootError("unauthenticated", "Invalid API key: it is unknown or was revoked; `offshoot env` prints a valid one");
+}
+
+async function teamOfOperator(accounts: Accounts, adminToken: string, { headers }: FastifyRequest): Promise<Team> {
+	assertOperator(headers["x-admin-token"], adminToken);
+	const teamId = headers["x-team-id"];
+	if (typeof teamId === "string" && teamId !== "") return accounts.teamById(teamId);
+	throw new OffshootError("unauthenticated", "X-Team-ID is missing: with X-Admin-Token it says whose place the operator takes");
+}
+
+function assertOperator(given: string | readonly string[] | undefined, adminToken: string): void {
+	if (typeof given === "string" && isSameSecret(given, adminToken)) return;
+	throw new OffshootError("unauthenticated", "X-Admin-Token is missing or wrong: it is in admin-token in the data directory");
 }
 
 /** The key as it was sent. @throws OffshootError unauthenticated */

@@ -76,3 +76,26 @@ test("the operator sees the hosts, what they hold and what runs on them", async 
 	expect((await api.call("POST", "/nodes/other", { status: "ready" }, headers)).status).toBe(404);
 	expect((await api.call("POST", "/nodes/node-1", { status: "tired" }, headers)).status).toBe(400);
 });
+
+test("the operator takes a team's place by naming it", async () => {
+	const as = (headers: Record<string, string>) => api.call("GET", "/v2/sandboxes", undefined, { "X-API-KEY": "", ...headers });
+	expect((await as({ "X-Admin-Token": ADMIN_TOKEN, "X-Team-ID": "team-1" })).status).toBe(200);
+	expect((await as({ "X-Admin-Token": ADMIN_TOKEN, "X-Team-ID": "other" })).status).toBe(404);
+	expect((await as({ "X-Admin-Token": ADMIN_TOKEN })).status).toBe(401);
+	expect((await as({ "X-Admin-Token": "wrong", "X-Team-ID": "team-1" })).status).toBe(401);
+	expect((await as({ "X-Admin-Token": "wrong", "X-API-KEY": API_KEY })).status).toBe(401);
+});
+
+test("tokens of users are gone, and a word says what to use instead", async () => {
+	for (const [method, path] of [
+		["POST", "/access-tokens"],
+		["DELETE", "/access-tokens/x"],
+	] as const) {
+		expect(await api.call(method, path, {})).toMatchObject({
+			status: 410,
+			body: { code: 410, message: expect.stringContaining("/api-keys") },
+		});
+	}
+	const headers = { "X-Admin-Token": ADMIN_TOKEN };
+	expect((await api.call("POST", "/admin/teams/team-1/builds/cancel", undefined, headers)).status).toBe(501);
+});

@@ -201,6 +201,28 @@ team
 	.description("list teams")
 	.action(() => perform(async (config, signal) => (await import("./commands/accounts.ts")).teamList(config, signal)));
 
+const snapshot = program.command("snapshot").alias("snapshots").description("the snapshots of a team, on the running server");
+
+snapshot
+	.command("list")
+	.description("list snapshots, newest first, with where they come from and how much they take")
+	.option(...TEAM)
+	.option("--json", "print JSON")
+	.action(({ team, json }: { team?: string; json?: true }) =>
+		perform(async (config, signal) =>
+			(await import("./commands/snapshots.ts")).snapshotList(config, { team, json: json === true }, signal),
+		),
+	);
+
+snapshot
+	.command("delete")
+	.description("delete a snapshot, or all of a name; one that a sandbox is based on stays")
+	.argument("<id>", "id of a snapshot, or a name without tag")
+	.option(...TEAM)
+	.action((id: string, { team }: { team?: string }) =>
+		perform(async (config, signal) => (await import("./commands/snapshots.ts")).snapshotDelete(config, id, { team }, signal)),
+	);
+
 program
 	.command("doctor")
 	.description("check everything the machine needs, and say how to fix what is missing; exit code 1 when a check fails")

@@ -8,6 +8,8 @@ export const ERROR_STATUS = {
 	forbidden: 403,
 	not_found: 404,
 	conflict: 409,
+	/** It was there once and will not come back. */
+	gone: 410,
 	too_many: 429,
 	internal: 500,
 	not_implemented: 501,

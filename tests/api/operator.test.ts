@@ -1,15 +1,10 @@
-import { readFile } from "node:fs/promises";
 import { cpus } from "node:os";
-import { join } from "node:path";
+import { Sandbox } from "e2b";
 import { expect, inject, test } from "vitest";
+import { adminToken, asOperator } from "../support/operator.ts";
 import { rest } from "../support/rest.ts";
-import { newSandbox } from "../support/sandboxes.ts";
+import { newSandbox, sdk } from "../support/sandboxes.ts";
 import { newTeam } from "../support/teams.ts";
-
-async function asOperator(method: string, path: string, body?: unknown) {
-	const token = (await readFile(join(inject("server").dataDir, "admin-token"), "utf8")).trim();
-	return rest(method, path, body, { "X-Admin-Token": token, "X-API-KEY": "" });
-}
 
 test("the operator sees the host, what runs on it, and which builds it holds", async () => {
 	const sandbox = await newSandbox();
@@ -43,4 +38,24 @@ test("every team sees the platform's templates apart from its own", async () => 
 	expect(body.flatMap(({ names }: { readonly names: readonly string[] }) => names)).toContain("base");
 	const { body: tags } = await rest("GET", "/templates/base/tags/exists?tag=default");
 	expect(tags).toEqual({ exists: true, normalizedTag: "default" });
+});
+
+test("the operator makes teams, sees them, acts in their place and ends all their sandboxes", async () => {
+	const { teamId, slug, apiKey } = await newTeam();
+	expect((await asOperator("GET", "/admin/teams")).body).toContainEqual(expect.objectContaining({ teamID: teamId, slug }));
+	expect((await rest("GET", "/admin/teams")).status).toBe(401);
+	const options = { ...sdk(), apiKey };
+	const running = await Sandbox.create("base", options);
+	const paused = await Sandbox.create("base", options);
+	await paused.pause();
+	const inPlace = { "X-Admin-Token": await adminToken(inject("server").dataDir), "X-Team-ID": teamId, "X-API-KEY": "" };
+	const listed = (await rest("GET", "/v2/sandboxes", undefined, inPlace)).body;
+	expect(listed.map(({ sandboxID }: { sandboxID: string }) => sandboxID).toSorted()).toEqual(
+		[running.sandboxId, paused.sandboxId].toSorted(),
+	);
+	const { status, body } = await asOperator("POST", `/admin/teams/${teamId}/sandboxes/kill`);
+	expect([status, body]).toEqual([200, { killedCount: 2, failedCount: 0 }]);
+	expect([await running.isRunning(), await Sandbox.list(options).nextItems()]).toEqual([false, []]);
+	expect((await asOperator("POST", "/admin/teams/none/sandboxes/kill")).status).toBe(404);
+	expect((await asOperator("POST", `/admin/teams/${teamId}/builds/cancel`)).status).toBe(501);
 });

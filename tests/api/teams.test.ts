@@ -1,7 +1,6 @@
-import { execFile } from "node:child_process";
-import { promisify } from "node:util";
 import { Sandbox } from "e2b";
-import { describe, expect, inject, test } from "vitest";
+import { describe, expect, test } from "vitest";
+import { offshoot } from "../support/cli.ts";
 import { type Answer, rest } from "../support/rest.ts";
 import { deleteAtEnd, killAtEnd, newSandbox, sdk } from "../support/sandboxes.ts";
 import { newTeam } from "../support/teams.ts";
@@ -82,17 +81,12 @@ describe("another team", () => {
 	});
 });
 
-/** The operator's command line, on the server that runs. */
-function cli(...args: string[]): Promise<{ stdout: string }> {
-	return promisify(execFile)(process.execPath, [new URL("../../src/cli/main.ts", import.meta.url).pathname, ...args], {
-		env: { ...process.env, OFFSHOOT_DATA_DIR: inject("server").dataDir },
-	});
-}
-
 test("limits of a team are set while the server runs, and the client is told which one it met", async () => {
 	const { slug, apiKey } = await newTeam();
 	const options = { ...sdk(), apiKey };
-	expect((await cli("team", "limits", slug, "--sandboxes", "1", "--hours", "0.5")).stdout).toBe("sandboxes: 1\nhours: 0.5\n");
+	expect((await offshoot("team", "limits", slug, "--sandboxes", "1", "--hours", "0.5")).stdout).toBe(
+		"sandboxes: 1\nhours: 0.5\n",
+	);
 	await expect(Sandbox.create("base", { ...options, timeoutMs: 31 * 60_000 })).rejects.toThrow(
 		"cannot be greater than 0.5 hours",
 	);
@@ -101,8 +95,8 @@ test("limits of a team are set while the server runs, and the client is told whi
 	await expect(first.setTimeout(31 * 60_000)).resolves.toBeUndefined();
 	const { startedAt, endAt } = await first.getInfo();
 	expect(endAt.getTime() - startedAt.getTime()).toBe(30 * 60_000);
-	await expect(cli("team", "limits", slug, "--sandboxes", "many")).rejects.toMatchObject({ code: 1 });
-	expect((await cli("team", "limits", slug, "--sandboxes", "default")).stdout).toBe("sandboxes: default\nhours: 0.5\n");
+	await expect(offshoot("team", "limits", slug, "--sandboxes", "many")).rejects.toMatchObject({ code: 1 });
+	expect((await offshoot("team", "limits", slug, "--sandboxes", "default")).stdout).toBe("sandboxes: default\nhours: 0.5\n");
 	killAtEnd(await Sandbox.create("base", options));
 });
 
@@ -123,16 +117,16 @@ describe("keys", () => {
 
 	test("of the operator's command line work with the running server at once", async () => {
 		const slug = `cli-${Date.now()}`;
-		const key = (await cli("team", "create", slug)).stdout.trim();
+		const key = (await offshoot("team", "create", slug)).stdout.trim();
 		expect((await rest("GET", "/teams", undefined, { "X-API-KEY": key })).body).toMatchObject([{ name: slug }]);
-		const second = (await cli("key", "create", "second", "--team", slug)).stdout.trim();
-		const { stdout } = await cli("key", "list", "--team", slug);
+		const second = (await offshoot("key", "create", "second", "--team", slug)).stdout.trim();
+		const { stdout } = await offshoot("key", "list", "--team", slug);
 		expect(stdout).toContain(`${second.slice(0, 6)}…${second.slice(-4)}`);
 		expect(stdout).not.toContain(second);
 		const id = /^(\S+) +second/m.exec(stdout)?.[1] ?? "";
-		await cli("key", "rename", id, "renamed", "--team", slug);
-		await expect(cli("key", "revoke", id)).rejects.toMatchObject({ code: 1 });
-		await cli("key", "revoke", id, "--team", slug);
+		await offshoot("key", "rename", id, "renamed", "--team", slug);
+		await expect(offshoot("key", "revoke", id)).rejects.toMatchObject({ code: 1 });
+		await offshoot("key", "revoke", id, "--team", slug);
 		expect((await rest("GET", "/teams", undefined, { "X-API-KEY": second })).status).toBe(401);
 	});
 });

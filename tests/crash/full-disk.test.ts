@@ -3,8 +3,9 @@ import { mkdtemp, readdir, rm, statfs, truncate, writeFile } from "node:fs/promi
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { Sandbox } from "e2b";
+import { Sandbox, SandboxError, ServiceBusyError } from "e2b";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { restAt } from "../support/rest.ts";
 import { startTestServer, type TestServer } from "../support/server.ts";
 
 /** A server whose data directory is a small disk of its own, to be filled. */
@@ -36,7 +37,9 @@ test("a snapshot that might fill the disk is refused with what to do, and the so
 	const source = await Sandbox.create("base", server.sdk);
 	const { pid } = await source.commands.run("sleep 100000", { background: true });
 	await fillUntil(100);
-	await expect(source.createSnapshot()).rejects.toThrow(/disk space.*Delete snapshots/s);
+	const refused = await source.createSnapshot().catch((error: unknown) => error);
+	expect(refused).toBeInstanceOf(SandboxError);
+	expect(refused).toMatchObject({ statusCode: 507, message: expect.stringMatching(/disk space.*Delete snapshots/s) });
 	await expect(source.pause()).rejects.toThrow(/disk space/);
 	expect((await source.commands.list()).map((process) => process.pid)).toContain(pid);
 	expect(await source.isRunning()).toBe(true);
@@ -49,6 +52,24 @@ test("a snapshot that might fill the disk is refused with what to do, and the so
 	expect((await child.commands.list()).map((process) => process.pid)).toContain(pid);
 	await Promise.all([child.kill(), source.kill()]);
 	await Sandbox.deleteSnapshot(snapshotId, server.sdk);
+});
+
+test("a sandbox that there is no room for is refused before anything is begun, and may be asked for again", async () => {
+	await fillUntil(100);
+	const refused = await Sandbox.create("base", server.sdk).catch((error: unknown) => error);
+	expect(refused).toBeInstanceOf(ServiceBusyError);
+	expect(String(refused)).toMatch(/no room for another sandbox: \d+ MB of disk space are free/);
+	const { status, body, headers } = await restAt(
+		server.url,
+		"POST",
+		"/v2/sandboxes",
+		{ templateID: "base" },
+		{ "X-API-KEY": server.apiKey },
+	);
+	expect([status, headers.get("retry-after"), headers.get("should-retry")]).toEqual([503, "5", "true"]);
+	expect(body).toMatchObject({ code: 503, error_code: "sandbox_capacity_unavailable" });
+	await empty();
+	await (await Sandbox.create("base", server.sdk)).kill();
 });
 
 test("a disk that fills up during snapshots yields whole snapshots or clear errors, never a damaged one", async () => {

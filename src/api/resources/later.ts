@@ -1,6 +1,6 @@
 /** Routes that clients know and this version does not serve: a clear word instead of "not found". */
 import type { HTTPMethods } from "fastify";
-import { OffshootError } from "../../protocol/index.ts";
+import { type ErrorCode, OffshootError } from "../../protocol/index.ts";
 import type { App } from "../app.ts";
 
 const BUILDS = "Building templates over the API is";
@@ -18,6 +18,13 @@ const LATER: readonly (readonly [method: HTTPMethods, url: string, what: string]
 	["POST", "/volumes", VOLUMES],
 	["GET", "/volumes/:volumeID", VOLUMES],
 	["DELETE", "/volumes/:volumeID", VOLUMES],
+	["GET", "/volumecontent/:volumeID/path", VOLUMES],
+	["PATCH", "/volumecontent/:volumeID/path", VOLUMES],
+	["DELETE", "/volumecontent/:volumeID/path", VOLUMES],
+	["GET", "/volumecontent/:volumeID/dir", VOLUMES],
+	["POST", "/volumecontent/:volumeID/dir", VOLUMES],
+	["GET", "/volumecontent/:volumeID/file", VOLUMES],
+	["PUT", "/volumecontent/:volumeID/file", VOLUMES],
 	["GET", "/secrets", SECRETS],
 	["POST", "/secrets", SECRETS],
 	["GET", "/secrets/:secret", SECRETS],
@@ -25,11 +32,16 @@ const LATER: readonly (readonly [method: HTTPMethods, url: string, what: string]
 	["DELETE", "/secrets/:secret", SECRETS],
 ];
 
-/** Builds of the first generation, which no current client asks for. */
-const RETIRED: readonly (readonly [method: HTTPMethods, url: string])[] = [
-	["POST", "/templates"],
-	["POST", "/templates/:templateID"],
-	["POST", "/templates/:templateID/builds/:buildID"],
+const OLD_BUILD = ["invalid_request", "This way of building templates was retired; update your client"] as const;
+const USER_TOKEN = ["gone", "There are no access tokens of users; make an API key of the team instead: POST /api-keys"] as const;
+
+/** What no current client asks for: builds of the first generation, tokens of users. */
+const RETIRED: readonly (readonly [method: HTTPMethods, url: string, error: readonly [code: ErrorCode, message: string]])[] = [
+	["POST", "/templates", OLD_BUILD],
+	["POST", "/templates/:templateID", OLD_BUILD],
+	["POST", "/templates/:templateID/builds/:buildID", OLD_BUILD],
+	["POST", "/access-tokens", USER_TOKEN],
+	["DELETE", "/access-tokens/:accessTokenID", USER_TOKEN],
 ];
 
 export function laterRoutes(app: App): void {
@@ -44,13 +56,13 @@ export function laterRoutes(app: App): void {
 			},
 		});
 	}
-	for (const [method, url] of RETIRED) {
+	for (const [method, url, error] of RETIRED) {
 		app.route({
 			method,
 			url,
 			schema,
 			handler: async () => {
-				throw new OffshootError("invalid_request", "This way of building templates was retired; update your client");
+				throw new OffshootError(...error);
 			},
 		});
 	}

@@ -1,8 +1,9 @@
 /** What only the operator may do, by the admin token: nothing here looks at API keys. */
 import { Type } from "typebox";
 import type { TeamRecord } from "../../fleet/index.ts";
-import { isSameSecret, OffshootError } from "../../protocol/index.ts";
+import { OffshootError } from "../../protocol/index.ts";
 import type { ApiContext, App } from "../app.ts";
+import { operatorOnly } from "../auth.ts";
 import { answers, Nothing } from "../schemas.ts";
 import { KeyName, keyView, NewKey } from "./keys.ts";
 import { nodeRoutes } from "./nodes.ts";
@@ -24,19 +25,10 @@ const Team = Type.Object({
 const TeamPath = Type.Object({ teamID: Type.String() });
 
 export function operatorRoutes(app: App, context: ApiContext & { readonly version: string }): void {
-	guard(app, context.adminToken);
+	app.addHook("onRequest", operatorOnly(context.adminToken));
 	teamRoutes(app, context);
 	teamKeyRoutes(app, context);
 	nodeRoutes(app, context);
-}
-
-function guard(app: App, adminToken: string): void {
-	app.addHook("onRequest", async (request) => {
-		const given = request.headers["x-admin-token"];
-		if (typeof given !== "string" || !isSameSecret(given, adminToken)) {
-			throw new OffshootError("unauthenticated", "X-Admin-Token is missing or wrong: it is in admin-token in the data directory");
-		}
-	});
 }
 
 function teamRoutes(app: App, { control: { accounts } }: ApiContext): void {
@@ -74,6 +66,10 @@ function teamRoutes(app: App, { control: { accounts } }: ApiContext): void {
 		},
 		async (request) => teamView(await accounts.setTeamLimits(request.params.teamID, request.body)),
 	);
+
+	app.post("/admin/teams/:teamID/builds/cancel", { schema: { hide: true } }, async () => {
+		throw new OffshootError("not_implemented", "Building templates over the API is not available in this version of Offshoot");
+	});
 
 	app.post(
 		"/admin/teams/:teamID/sandboxes/kill",

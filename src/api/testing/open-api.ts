@@ -10,6 +10,8 @@ export interface OpenApi extends AsyncDisposable {
 	readonly control: FakeControl;
 	readonly url: string;
 	readonly shutdown: AbortController;
+	/** What the server logged. */
+	readonly log: readonly Readonly<Record<string, unknown>>[];
 	/** Sends a request with the right key; returns status, body and headers. */
 	call(
 		method: string,
@@ -23,12 +25,14 @@ export interface OpenApi extends AsyncDisposable {
 export async function openApi(): Promise<OpenApi> {
 	const control = new FakeControl();
 	const shutdown = new AbortController();
-	const log = pino({ level: "silent" });
+	const log: Record<string, unknown>[] = [];
+	const options = { level: "info", formatters: { level: (level: string) => ({ level }) } };
+	const logger = pino(options, { write: (line) => log.push(JSON.parse(line)) });
 	const api = await createApi({
 		control,
 		adminToken: ADMIN_TOKEN,
 		domain: DOMAIN,
-		log,
+		log: logger,
 		version: "0.0.0",
 		signal: shutdown.signal,
 	});
@@ -39,6 +43,7 @@ export async function openApi(): Promise<OpenApi> {
 		control,
 		url,
 		shutdown,
+		log,
 		async call(method, path, body, headers = {}) {
 			const answer = await fetch(url + path, {
 				method,

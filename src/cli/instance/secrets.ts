@@ -29,8 +29,12 @@ export async function ensureApiKey(dataDir: string): Promise<string> {
 
 /** Opens the operator's routes of the API. */
 export async function ensureAdminToken(dataDir: string): Promise<string> {
-	const path = join(dataDir, "admin-token");
-	return (await read(path, ADMIN_TOKEN)) ?? create(path, randomBytes(32).toString("hex"), 0o600);
+	return (await readAdminToken(dataDir)) ?? create(join(dataDir, "admin-token"), randomBytes(32).toString("hex"), 0o600);
+}
+
+/** Undefined before the first start. @throws OffshootError internal when damaged, forbidden when unreadable */
+export function readAdminToken(dataDir: string): Promise<string | undefined> {
+	return read(join(dataDir, "admin-token"), ADMIN_TOKEN);
 }
 
 /** Undefined before the first start. @throws OffshootError internal when damaged, forbidden when unreadable */
