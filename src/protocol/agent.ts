@@ -15,6 +15,9 @@ export const INTERPRETER_PORT = 49999;
 /** Where the interpreter takes notices from the agent; on the loopback interface only. */
 export const INTERPRETER_NOTICE_PORT = 49998;
 
+/** The program of the Java kernel, in templates that have one; beside it (.jsa) are its classes as Java likes to load them. */
+export const JAVA_KERNEL = "/usr/lib/offshoot/java-kernel.jar";
+
 /**
  * `CONNECT localhost:<port>` on the control port reaches a server that listens on the guest's loopback interface only.
  * Answer: 200 and the connection; else 403 (a port of Offshoot itself), 502 (nothing listens there either), 503 (not

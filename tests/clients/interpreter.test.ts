@@ -100,7 +100,7 @@ describe("running code", () => {
 		expect((await sandbox.runCode("kept")).text).toBe("42");
 	});
 
-	test.each(["cobol", "r", "java"])("in %s, which is not installed, says so", async (language) => {
+	test.each(["cobol", "rust"])("in %s, which has no kernel, says so", async (language) => {
 		const error = await failure(sandbox.runCode("1", { language }));
 		expect(error).toBeInstanceOf(SandboxError);
 		expect(String(error)).toMatch(new RegExp(`500 Internal Server Error: .*"${language}"`));

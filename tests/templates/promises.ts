@@ -76,4 +76,16 @@ export const CODE_INTERPRETER: readonly Promised[] = [
 		command: `python3 -W error -c 'import matplotlib; matplotlib.use("agg"); import matplotlib.pyplot as p; p.title("\\u6c34"); p.savefig("/tmp/x.png")' && file /tmp/x.png`,
 		prints: /PNG image data/,
 	},
+	{
+		what: "R draws, and user installs packages to where its kernel finds them",
+		command:
+			"cd /tmp && Rscript -e 'png(\"r.png\"); plot(1)' >/dev/null && file r.png && test -w /usr/local/lib/R/site-library && echo ok",
+		prints: /PNG image data.*\nok\n$/,
+	},
+	{
+		what: "Java compiles and runs",
+		command:
+			"cd /tmp && echo 'class A { public static void main(String[] a) { System.out.println(7); } }' > A.java && javac A.java && java A",
+		prints: /^7\n$/,
+	},
 ];

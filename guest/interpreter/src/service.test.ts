@@ -57,7 +57,7 @@ describe("bad requests", () => {
 		["context and language", { code: "1", context_id: "x", language: "python" }, 400],
 		["an unknown context", { code: "1", context_id: "nope" }, 404],
 		["an unknown language", { code: "1", language: "cobol" }, 500],
-		["a kernel that is not installed", { code: "1", language: "r" }, 500],
+		["a kernel that is not installed", { code: "1", language: "java" }, 500],
 	])("refuses %s", async (_name, body, status) => {
 		const response = await sandbox.request("POST", "/execute", { body });
 		expect(response.status).toBe(status);

@@ -1,6 +1,6 @@
 /** Settings of the interpreter, read from the environment once at start. */
 
-import { AGENT_PORT, INTERPRETER_NOTICE_PORT, INTERPRETER_PORT } from "../../../src/protocol/agent.ts";
+import { AGENT_PORT, INTERPRETER_NOTICE_PORT, INTERPRETER_PORT, JAVA_KERNEL } from "../../../src/protocol/agent.ts";
 
 export interface Settings {
 	readonly host: string;
@@ -12,6 +12,8 @@ export interface Settings {
 	readonly python: string;
 	/** Command prefix that runs a JavaScript file in Node. The guest starts Node through a loader, so execPath is not enough. */
 	readonly nodeCommand: readonly string[];
+	/** The archive (.jar) of the Java kernel, where a template has it. */
+	readonly javaKernel: string;
 	/** Directory for kernel sockets; emptied at start. Short, since a socket path has at most 107 bytes. */
 	readonly runtimeDirectory: string;
 	/** Working directory of contexts that name none. */
@@ -31,6 +33,7 @@ export function readSettings(variables: Variables): Settings {
 		agentPort: readPort(variables, "OFFSHOOT_AGENT_PORT", AGENT_PORT),
 		python: variables.OFFSHOOT_PYTHON ?? "python3",
 		nodeCommand: readCommand(variables, "OFFSHOOT_NODE_COMMAND", [process.execPath]),
+		javaKernel: variables.OFFSHOOT_JAVA_KERNEL ?? JAVA_KERNEL,
 		runtimeDirectory: variables.OFFSHOOT_INTERPRETER_RUN ?? "/run/offshoot/interpreter",
 		defaultCwd: variables.OFFSHOOT_INTERPRETER_CWD ?? "/home/user",
 		kernelEnvironment: kernelEnvironment(variables),

@@ -15,5 +15,8 @@ python3 -m compileall -q -j0 /usr/local/lib/python3.13/dist-packages
 # `user` installs packages to where every Python and Node of the sandbox finds them, root's interpreter kernel included.
 chown -R user:user /usr/local
 
+# Manuals are left out, but packages such as Java's fail to install where there is no place for them.
+mkdir -p /usr/share/man/man1
+
 mkdir -p /run/offshoot /etc/offshoot/on-restore.d
 rm -f /etc/skel/.bash_logout /home/user/.bash_logout /etc/ssh/ssh_host_* /var/lib/systemd/random-seed

@@ -18,7 +18,7 @@ import {
 	loadTemplate,
 	type TemplateDefinition,
 } from "./definition.ts";
-import { assertUntouched, compilePython, copyParent, installPython } from "./derived.ts";
+import { assertUntouched, compileJavaKernel, compilePython, copyParent, installDebian, installPython } from "./derived.ts";
 import { treeDigest } from "./digest.ts";
 import type { Ingredients } from "./ingredients.ts";
 import { run } from "./run.ts";
@@ -135,11 +135,17 @@ function makeDerivedLayer(id: string, definition: DerivedTemplate, parent: Cache
 		async (workshop) => {
 			const { tree, scratch } = workshop;
 			await copyParent(parent, tree, build.signal);
+			await step(build, `${name}: install ${definition.debian.packages.length} Debian packages and what they need`, () =>
+				installDebian(definition, tree, join(scratch, "apt"), build.signal),
+			);
 			await step(build, `${name}: install Python packages`, () =>
 				installPython(definition, tree, join(scratch, "pip"), build.signal),
 			);
 			await step(build, `${name}: compile Python packages`, () =>
 				compilePython(definition, tree, join(scratch, "compile"), build.signal),
+			);
+			await step(build, `${name}: compile the Java kernel`, () =>
+				compileJavaKernel(definition, tree, join(scratch, "java"), build.signal),
 			);
 			if (files) await placeFiles(files, tree, build.signal);
 			await setUp(definition, workshop, build);
@@ -180,6 +186,8 @@ async function layerIdOf(definition: TemplateDefinition, build: Build): Promise<
 		parent: await layerIdOf(parent, build),
 		requirements: await Promise.all(definition.pythonRequirements.map((file) => readFile(file, "utf8"))),
 		prune: definition.pythonPrune,
+		debian: definition.debian,
+		javaKernel: await treeDigest(definition.javaKernel, build.signal),
 	});
 }
 

@@ -17,14 +17,18 @@ export interface Chroot {
 
 export const SCRATCH_INSIDE = "/tmp/host";
 
-/** Prepares running programs in `tree`. `scratch` is made by this call; its owner removes it. */
-export async function openChroot(tree: string, scratch: string): Promise<Chroot> {
+/**
+ * Prepares running programs in `tree`. `scratch` is made by this call; its owner removes it. `morePaths` name further files
+ * of this machine that the programs shall see, below HOST_PATHS.
+ */
+export async function openChroot(tree: string, scratch: string, morePaths: readonly string[] = []): Promise<Chroot> {
 	const network = await readHostNetwork(process.env);
 	const pathList = `${scratch}.paths`;
 	await mkdir(scratch, { recursive: true });
 	await copyFile("/etc/resolv.conf", join(scratch, "resolv.conf"));
 	await copyFile("/etc/hosts", join(scratch, "hosts"));
-	await writeFile(pathList, network.paths.map((path) => `${path}\n`).join(""));
+	const paths = new Set([...network.paths, ...morePaths]);
+	await writeFile(pathList, [...paths].map((path) => `${path}\n`).join(""));
 	const env = {
 		...network.env,
 		PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",

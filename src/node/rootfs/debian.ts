@@ -21,6 +21,7 @@ const LEFTOVERS = [
 	"var/log/bootstrap.log",
 	"var/log/dpkg.log",
 	"var/log/alternatives.log",
+	"var/log/fontconfig.log",
 ];
 
 /** Unpacks and configures the packages of `definition` into `tree`. Starts anew when repeated. */
@@ -52,8 +53,13 @@ export async function bootstrapDebian(
 		],
 		{ signal, env: process.env },
 	);
-	for (const path of LEFTOVERS) await rm(join(tree, path), { recursive: true, force: true });
+	await removeLeftovers(tree);
 	for (const node of await readdir(join(tree, "dev"))) await rm(join(tree, "dev", node), { recursive: true });
+}
+
+/** Removes what installing packages leaves behind and no sandbox needs. */
+export async function removeLeftovers(tree: string): Promise<void> {
+	for (const path of LEFTOVERS) await rm(join(tree, path), { recursive: true, force: true });
 }
 
 /** Copies a template's files into `tree`, owned by root, with the modes that version control knows: 0644 and 0755. */

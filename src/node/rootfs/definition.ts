@@ -34,10 +34,20 @@ const DerivedDefinition = Type.Object(
 	{
 		...common,
 		parent: Name,
+		debian: Type.Object(
+			{
+				packages: Type.Array(Type.String({ pattern: "^[a-z0-9][a-z0-9.+-]+$" }), { minItems: 1 }),
+				/** Files of packages that are left out, as patterns of dpkg's `--path-exclude`. */
+				exclude: Type.Array(Type.String({ pattern: "^/" })),
+			},
+			{ additionalProperties: false },
+		),
 		/** pip requirement files. */
 		pythonRequirements: Type.Array(Type.String(), { minItems: 1 }),
 		/** Directories below Python's package directory that are left out, such as the tests of a library. */
 		pythonPrune: Type.Array(Type.String({ pattern: "^[\\w-]+(/[\\w-]+)+$" })),
+		/** Directory with the sources of the Java kernel. */
+		javaKernel: Type.String(),
 	},
 	{ additionalProperties: false },
 );
@@ -75,7 +85,11 @@ export function parseTemplate(text: string, file: string): TemplateDefinition {
 	});
 	if (Value.Check(DebianDefinition, value)) return paths(value);
 	if (Value.Check(DerivedDefinition, value)) {
-		return { ...paths(value), pythonRequirements: value.pythonRequirements.map((path) => resolve(directory, path)) };
+		return {
+			...paths(value),
+			pythonRequirements: value.pythonRequirements.map((path) => resolve(directory, path)),
+			javaKernel: resolve(directory, value.javaKernel),
+		};
 	}
 	const schema = isObject(value) && "parent" in value ? DerivedDefinition : DebianDefinition;
 	const [problem] = Value.Errors(schema, value);

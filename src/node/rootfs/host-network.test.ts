@@ -2,7 +2,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { HOST_PATHS, moveHostPaths, parsePipConfig, readHostNetwork } from "./host-network.ts";
+import { HOST_PATHS, moveAptPaths, moveHostPaths, parsePipConfig, readHostNetwork } from "./host-network.ts";
 
 test("of a pip configuration only what says how to reach an index is taken", () => {
 	const text = `
@@ -29,6 +29,14 @@ test("paths of this machine are moved to where a step sees them; everything else
 	expect(moveHostPaths({ PIP_FIND_LINKS: "/etc /does/not/exist https://x/y", http_proxy: "http://proxy:3128" })).toEqual({
 		env: { PIP_FIND_LINKS: `${HOST_PATHS}/etc /does/not/exist https://x/y`, http_proxy: "http://proxy:3128" },
 		paths: ["/etc"],
+	});
+});
+
+test("paths in apt's settings are moved as well", () => {
+	const settings = 'Acquire::https::CAInfo "/etc/hosts";\nAcquire::http::Proxy "http://p:3128";\nAcquire::x "/does/not/exist";';
+	expect(moveAptPaths(settings)).toEqual({
+		settings: settings.replace("/etc/hosts", `${HOST_PATHS}/etc/hosts`),
+		paths: ["/etc/hosts"],
 	});
 });
 

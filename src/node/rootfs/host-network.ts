@@ -47,6 +47,17 @@ export async function readHostNetwork(env: NodeJS.ProcessEnv): Promise<HostNetwo
 	return moveHostPaths(settings);
 }
 
+/** apt's settings as aptAcquireSettings gives them, for a step inside the tree. */
+export function moveAptPaths(settings: string): { readonly settings: string; readonly paths: readonly string[] } {
+	const paths: string[] = [];
+	const moved = settings.replace(/ "(\/[^"]*)";$/gm, (line, path: string) => {
+		if (!existsSync(path)) return line;
+		paths.push(path);
+		return ` "${HOST_PATHS}${path}";`;
+	});
+	return { settings: moved, paths };
+}
+
 /** Rewrites every absolute path that exists on this machine to where chroot.sh shows it. */
 export function moveHostPaths(settings: Readonly<Record<string, string>>): HostNetwork {
 	const paths = new Set<string>();

@@ -28,6 +28,28 @@ CHARTS = {
     "superchart": "_, a = plt.subplots(1, 2); a[0].plot([1]); a[1].bar(['x'], [1])",
 }
 
+PNG = "iVBOR"
+
+R_AND_JAVA = {
+    "r": {
+        "value": ("x <- 41; x + 1", "[1] 42"),
+        "output": ("cat(Sys.getenv('GLOBAL'), Sys.getenv('MINE'), paste0(x, '\\n'))", "global mine 41\n"),
+        "error": ("stop('no')", "ERROR"),
+        "picture": ("plot(1:3)", PNG),
+        "endless": "Sys.sleep(300)",
+    },
+    "java": {
+        "value": ("int x = 41; x + 1", "42"),
+        "output": (
+            'System.out.println(System.getenv("GLOBAL") + " " + System.getProperty("MINE") + " " + x);',
+            "global mine 41\n",
+        ),
+        "error": ("int y = 1 / 0;", "java.lang.ArithmeticException"),
+        "picture": ("new java.awt.image.BufferedImage(2, 2, 1)", PNG),
+        "endless": "while (true) {}",
+    },
+}
+
 
 async def languages(sandbox):
     seen = []
@@ -63,6 +85,33 @@ async def languages(sandbox):
     assert (await done(sandbox.run_code("kept"))).text == "42"
 
 
+async def r_and_java(sandbox):
+    for language, cells in R_AND_JAVA.items():
+        code, text = cells["value"]
+        execution = await done(sandbox.run_code(code, language=language))
+        assert execution.results[0].text == text, (language, execution)
+        seen = []
+        code, line = cells["output"]
+        await done(sandbox.run_code(code, language=language, envs={"MINE": "mine"}, on_stdout=lambda out: seen.append(out.line)))
+        assert seen == [line], (language, seen)
+        code, name = cells["error"]
+        execution = await done(sandbox.run_code(code, language=language))
+        assert execution.error.name == name and execution.error.traceback, (language, execution)
+        context = await done(sandbox.create_code_context(language=language, cwd="/tmp"))
+        assert (context.language, context.cwd) == (language, "/tmp"), context
+        code, _ = cells["output"]
+        execution = await done(sandbox.run_code(code, context=context))
+        assert execution.error, (language, execution)
+        await done(sandbox.remove_code_context(context.id))
+        code, picture = cells["picture"]
+        execution = await done(sandbox.run_code(code, language=language))
+        assert execution.results[0].png.startswith(picture), (language, execution)
+        await fails(TimeoutException, lambda: sandbox.run_code(cells["endless"], language=language, timeout=1.5))
+        code, _ = cells["output"]
+        execution = await done(sandbox.run_code(code, language=language, envs={"MINE": "again"}))
+        assert execution.logs.stdout == ["global again 41\n"], (language, execution)
+
+
 async def results(sandbox):
     (result,) = (await done(sandbox.run_code(EVERYTHING))).results
     found = (result.text, result.html, result.markdown, result.svg, result.latex, result.javascript, result.json)
@@ -96,8 +145,8 @@ async def contexts(sandbox):
     await done(sandbox.remove_code_context(context.id))
     await fails(NotFoundException, lambda: sandbox.run_code("1", context=context))
     await fails(NotFoundException, lambda: sandbox.restart_code_context(context))
-    error = await fails(SandboxException, lambda: sandbox.create_code_context(language="r"))
-    assert 'language "r"' in str(error), error
+    error = await fails(SandboxException, lambda: sandbox.create_code_context(language="cobol"))
+    assert 'language "cobol"' in str(error), error
     typescript = await done(sandbox.create_code_context(language="typescript"))
     assert (await done(sandbox.run_code("const n: number = 2; n", context=typescript))).text == "2"
 
@@ -120,6 +169,7 @@ async def scenario():
     sandbox = await done(CodeSandbox.create(envs={"GLOBAL": "global"}))
     try:
         await languages(sandbox)
+        await r_and_java(sandbox)
         await results(sandbox)
         await contexts(sandbox)
         await end_of_sandbox(sandbox)

@@ -3,9 +3,10 @@
 import { nodeKernelEntry, pythonKernelEntry } from "../assets.ts";
 import type { Settings } from "../settings.ts";
 import { launchBashKernel } from "./bash/kernel.ts";
-import { installedLanguage } from "./jupyter/installed.ts";
+import { launchJavaKernel } from "./java/kernel.ts";
 import { JupyterKernel } from "./jupyter/kernel.ts";
 import { pythonLanguage } from "./jupyter/python.ts";
+import { rLanguage } from "./jupyter/r.ts";
 import type { LaunchKernel } from "./kernel.ts";
 import { launchNodeKernel } from "./node/kernel.ts";
 
@@ -15,7 +16,7 @@ export type KernelCatalog = ReadonlyMap<string, LaunchKernel>;
 export const EAGER_LANGUAGES = ["python", "javascript"] as const;
 
 export function kernelCatalog(settings: Settings): KernelCatalog {
-	const { runtimeDirectory, python, nodeCommand } = settings;
+	const { runtimeDirectory, python, nodeCommand, javaKernel } = settings;
 	const pythonKernel = pythonLanguage(python, pythonKernelEntry());
 	// A free debugging port, opened only to reach a busy kernel, on a loopback address that no relay leads to: who
 	// reaches it can run anything.
@@ -25,7 +26,7 @@ export function kernelCatalog(settings: Settings): KernelCatalog {
 		["javascript", (options) => launchNodeKernel([...node, "javascript"], options)],
 		["typescript", (options) => launchNodeKernel([...node, "typescript"], options)],
 		["bash", launchBashKernel],
-		["r", async (options) => JupyterKernel.launch(await installedLanguage("r"), runtimeDirectory, options)],
-		["java", async (options) => JupyterKernel.launch(await installedLanguage("java"), runtimeDirectory, options)],
+		["r", async (options) => JupyterKernel.launch(await rLanguage(), runtimeDirectory, options)],
+		["java", (options) => launchJavaKernel(javaKernel, options)],
 	]);
 }

@@ -48,6 +48,7 @@ export async function startTestSandbox(): Promise<TestSandbox> {
 		agentPort: agent.port,
 		python: await testPython(),
 		nodeCommand: [process.execPath],
+		javaKernel: "/nowhere/java-kernel.jar",
 		runtimeDirectory: join(root, "run"),
 		defaultCwd: root,
 		kernelEnvironment: { ...kernelEnvironment(process.env), HOME: root },

@@ -11,6 +11,9 @@ import { isRecord, type JupyterMessage, text } from "./messages.ts";
 /** A kernel that is asked to end has this long to flush files and run its exit handlers. */
 const SHUTDOWN_GRACE_MS = 1_000;
 
+/** What the kernels of Python and of R reply after an interrupt. */
+const ABORTED = ["aborted", "abort"];
+
 /** What differs between the kernels of two languages. */
 export interface JupyterLanguage {
 	/** The command that serves the kernel described by `connectionFile`. */
@@ -18,8 +21,11 @@ export interface JupyterLanguage {
 	readonly environment: Readonly<Record<string, string>>;
 	/** Code that changes environment variables without leaving a trace in the user's variables. */
 	environmentCode(changes: EnvironmentChanges): string;
-	/** True if the kernel answers `offshoot_reseed_request` on its control channel. */
-	readonly reseeds: boolean;
+	/**
+	 * How its random generators get a seed of 32 bytes: by `offshoot_reseed_request` on the control channel, also while a
+	 * cell is running, or by code, which waits for the end of the cell.
+	 */
+	readonly seeding: "request" | ((seed: Buffer) => string);
 }
 
 export class JupyterKernel implements Kernel {
@@ -68,7 +74,7 @@ export class JupyterKernel implements Kernel {
 					return event && emit(event);
 				},
 			});
-			if (reply.content.status === "aborted") {
+			if (ABORTED.includes(text(reply.content.status))) {
 				await emit({ type: "error", name: "ExecutionAborted", value: "Execution was aborted", traceback: "" });
 			}
 		} finally {
@@ -77,14 +83,12 @@ export class JupyterKernel implements Kernel {
 	}
 
 	async setEnvironment(changes: EnvironmentChanges): Promise<void> {
-		if (Object.keys(changes).length === 0) return;
-		const code = this.#language.environmentCode(changes);
-		const content = { code, silent: true, store_history: false, user_expressions: {}, allow_stdin: false, stop_on_error: false };
-		await this.#connection.request({ channel: "shell", type: "execute_request", content });
+		if (Object.keys(changes).length > 0) await this.#silently(this.#language.environmentCode(changes));
 	}
 
 	async reseed(seed: Buffer): Promise<void> {
-		if (!this.#language.reseeds) return;
+		const { seeding } = this.#language;
+		if (seeding !== "request") return this.#silently(seeding(seed));
 		const content = { seed: seed.toString("hex") };
 		await this.#connection.request({ channel: "control", type: "offshoot_reseed_request", content });
 	}
@@ -95,6 +99,12 @@ export class JupyterKernel implements Kernel {
 		await Promise.race([this.#process.ended, sleep(SHUTDOWN_GRACE_MS, undefined, { ref: false })]);
 		await this.#process.kill();
 		await this.gone;
+	}
+
+	/** Runs code that leaves no trace in what the client sees. */
+	async #silently(code: string): Promise<void> {
+		const content = { code, silent: true, store_history: false, user_expressions: {}, allow_stdin: false, stop_on_error: false };
+		await this.#connection.request({ channel: "shell", type: "execute_request", content });
 	}
 
 	async #ready(signal: AbortSignal, diagnostics: () => string): Promise<void> {

@@ -10,7 +10,7 @@ export function pythonLanguage(python: string, entry: string): JupyterLanguage {
 		// One arena: an idle kernel with several threads would otherwise keep several heaps in every snapshot.
 		environment: { MALLOC_ARENA_MAX: "1" },
 		environmentCode,
-		reseeds: true,
+		seeding: "request",
 	};
 }
 
