@@ -5,7 +5,7 @@ import { type Finding, fail, ok, warn } from "./check.ts";
 const OLDEST_KERNEL = { major: 5, minor: 16 };
 const OLDEST_NODE = 24;
 const GIGABYTE = 1e9;
-/** Templates with their root filesystems take about 2 GB, and a few snapshots should fit beside them. */
+/** Templates with their root filesystems take about 2.5 GB, and a few snapshots should fit beside them. */
 const NEEDED_DISK_GB = 4;
 const COMFORTABLE_DISK_GB = 15;
 const CONTROLLERS = ["cpu", "memory", "pids"];
