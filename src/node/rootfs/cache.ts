@@ -127,8 +127,19 @@ export async function removeUnused(parent: string): Promise<void> {
 	for (const name of await readdir(parent).catch(() => [])) {
 		const path = join(parent, name);
 		const found = await stat(path).catch(() => undefined);
-		if (found?.isDirectory() && found.mtimeMs < oldest) await removeTree(path);
+		if (found?.isDirectory() && found.mtimeMs < oldest) await removePublished(path);
 	}
+}
+
+/** Takes its name first: a crash in the middle must not leave half a tree where a whole one is looked for. */
+async function removePublished(path: string): Promise<void> {
+	const aside = `${path}.removed`;
+	await removeTree(aside);
+	await rename(path, aside).catch((error: NodeJS.ErrnoException) => {
+		// Another process that shares the cache was faster.
+		if (error.code !== "ENOENT") throw error;
+	});
+	await removeTree(aside);
 }
 
 /** Makes everything written so far on the filesystem of `path` durable. */
