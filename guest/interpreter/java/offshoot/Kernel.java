@@ -1,8 +1,11 @@
 package offshoot;
 
 import java.io.BufferedReader;
+import java.io.FileDescriptor;
+import java.io.FileOutputStream;
 import java.io.IOException;
 import java.io.InputStreamReader;
+import java.io.PrintStream;
 import java.net.URLDecoder;
 import java.nio.charset.StandardCharsets;
 import java.util.List;
@@ -32,15 +35,21 @@ public final class Kernel {
 	}
 
 	/** Serves until the interpreter closes its end. With the argument `--train` it runs one cell and ends. */
-	public static void main(String[] arguments) throws IOException {
+	public static void main(String[] arguments) {
 		if (List.of(arguments).contains("--train")) {
 			new Cells(Reports.nowhere()).run("int trained = 41; System.getenv().size() + trained");
 			System.exit(0);
 		}
 		// An interrupt is meant for the programs that a cell started; the cell itself is interrupted by command.
 		Signal.handle(new Signal("INT"), signal -> {});
-		new Kernel().serve();
-		System.exit(0);
+		try {
+			new Kernel().serve();
+			System.exit(0);
+		} catch (Throwable error) {
+			// Without this thread nobody hears the interpreter any more, and the cells' thread would keep the process.
+			error.printStackTrace(new PrintStream(new FileOutputStream(FileDescriptor.err), true));
+			System.exit(1);
+		}
 	}
 
 	private void serve() throws IOException {

@@ -6,12 +6,15 @@ import java.io.PrintStream;
 import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
 import java.time.Instant;
+import java.util.HexFormat;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.stream.Collectors;
 
 /** What the kernel tells the interpreter: JSON, one object per line. A reader that is slow holds the user's code back. */
 final class Reports {
+	private static final HexFormat HEX = HexFormat.of();
+
 	private final OutputStream stream;
 
 	private Reports(OutputStream stream) {
@@ -98,7 +101,7 @@ final class Reports {
 		for (char unit : text.toCharArray()) {
 			if (unit == '"' || unit == '\\') quoted.append('\\').append(unit);
 			else if (unit >= ' ' && unit < 127) quoted.append(unit);
-			else quoted.append(String.format("\\u%04x", (int) unit));
+			else quoted.append("\\u").append(HEX.toHexDigits(unit));
 		}
 		return quoted.append('"').toString();
 	}

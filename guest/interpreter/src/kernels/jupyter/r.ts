@@ -18,7 +18,8 @@ export async function rLanguage(): Promise<JupyterLanguage> {
 		command: (connectionFile) => argv.map((part) => part.replaceAll("{connection_file}", connectionFile)),
 		environment: {},
 		environmentCode,
-		seeding: (seed) => `set.seed(${seed.readInt32LE()})`,
+		// Of all integers the smallest one means NA in R, which is no seed.
+		seeding: (seed) => `set.seed(${seed.readUInt32LE() >>> 1})`,
 	};
 }
 
