@@ -1,4 +1,4 @@
-/** What the interpreter and the process of a JavaScript kernel say to each other: JSON lines on two pipes. */
+/** What the interpreter and the process of a JavaScript kernel say to each other: JSON lines on two pipes. A Java kernel reports so as well. */
 
 import type { ExecutionEvent } from "../events.ts";
 
@@ -29,12 +29,18 @@ export type Report =
 
 /** Reads JSON lines from chunks of text. What is written there comes from the other half of this program. */
 export class LineReader<T> {
-	#rest = "";
+	/** Of a line whose end has not come: a long one is put together once, not anew with every chunk. */
+	#pieces: string[] = [];
 
 	/** The complete lines up to the end of `chunk`. */
 	push(chunk: string): T[] {
-		const lines = (this.#rest + chunk).split("\n");
-		this.#rest = lines.pop() ?? "";
-		return lines.map((line): T => JSON.parse(line));
+		const end = chunk.lastIndexOf("\n");
+		if (end === -1) {
+			this.#pieces.push(chunk);
+			return [];
+		}
+		const complete = this.#pieces.join("") + chunk.slice(0, end);
+		this.#pieces = [chunk.slice(end + 1)];
+		return complete.split("\n").map((line): T => JSON.parse(line));
 	}
 }
