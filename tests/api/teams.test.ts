@@ -95,7 +95,9 @@ test("limits of a team are set while the server runs, and the client is told whi
 	await expect(first.setTimeout(31 * 60_000)).resolves.toBeUndefined();
 	const { startedAt, endAt } = await first.getInfo();
 	expect(endAt.getTime() - startedAt.getTime()).toBe(30 * 60_000);
-	await expect(offshoot("team", "limits", slug, "--sandboxes", "many")).rejects.toMatchObject({ code: 1 });
+	for (const wrong of ["many", "2.5", "0"]) {
+		await expect(offshoot("team", "limits", slug, "--sandboxes", wrong)).rejects.toMatchObject({ code: 1 });
+	}
 	expect((await offshoot("team", "limits", slug, "--sandboxes", "default")).stdout).toBe("sandboxes: default\nhours: 0.5\n");
 	killAtEnd(await Sandbox.create("base", options));
 });

@@ -77,22 +77,20 @@ export interface WantedLimits {
 }
 
 export async function teamLimits(config: Config, slug: string, wanted: WantedLimits, signal: AbortSignal): Promise<void> {
-	const change = {
-		maxSandboxes: limitOf("--sandboxes", wanted.sandboxes, 1),
-		maxTimeoutSeconds: limitOf("--hours", wanted.hours, SECONDS_PER_HOUR),
-	};
+	const sandboxes = limitOf("--sandboxes", wanted.sandboxes);
+	const hours = limitOf("--hours", wanted.hours);
+	const change = { maxSandboxes: sandboxes, maxTimeoutSeconds: hours && Math.round(hours * SECONDS_PER_HOUR) };
 	await withTeam("team limits", config, { team: slug }, signal, async (fleet, { id }) => {
-		const [sandboxes, hours] = limitColumns(await setTeamLimits(fleet, id, change));
-		process.stdout.write(`sandboxes: ${sandboxes}\nhours: ${hours}\n`);
+		const [running, lifetime] = limitColumns(await setTeamLimits(fleet, id, change));
+		process.stdout.write(`sandboxes: ${running}\nhours: ${lifetime}\n`);
 	});
 }
 
-/** @param unit what one of the number given is in the limit's own unit */
-function limitOf(option: string, text: string | undefined, unit: number): number | null | undefined {
+function limitOf(option: string, text: string | undefined): number | null | undefined {
 	if (text === undefined) return undefined;
 	if (text === DEFAULT) return null;
-	const limit = Math.round(Number(text) * unit);
-	if (text.trim() !== "" && limit >= 1) return limit;
+	const limit = Number(text);
+	if (limit > 0) return limit;
 	throw new OffshootError("invalid_request", `${option} '${text}': expected a number above 0, or '${DEFAULT}'`);
 }
 
