@@ -15,6 +15,7 @@ export const BASE: readonly Promised[] = [
 		prints: /^\/home\/user\/\.local\/bin:.*\/usr\/local\/sbin:\/usr\/local\/bin:\/usr\/sbin:\/usr\/bin:\/sbin:\/bin\n$/,
 	},
 	{ what: "files are readable for everyone by default", command: "umask", prints: /^0022\n$/ },
+	{ what: "the locale of every command is one file", command: "localedef --list-archive", prints: /^C\.utf8\n$/ },
 	{ what: "text is UTF-8", command: "echo $LANG; printf '\\303\\244' | wc -m", prints: /^C\.UTF-8\n1\n$/ },
 	{
 		what: "a user's additions to the login files count",

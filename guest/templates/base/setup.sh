@@ -18,5 +18,8 @@ chown -R user:user /usr/local
 # Manuals are left out, but packages such as Java's fail to install where there is no place for them.
 mkdir -p /usr/share/man/man1
 
+# One file to open for every program that asks for its locale, instead of thirteen: 3 ms less for each command.
+localedef --add-to-archive /usr/lib/locale/C.utf8
+
 mkdir -p /run/offshoot /etc/offshoot/on-restore.d
 rm -f /etc/skel/.bash_logout /home/user/.bash_logout /etc/ssh/ssh_host_* /var/lib/systemd/random-seed
