@@ -100,6 +100,18 @@ export function flushHead(res: ClientResponse): void {
 	if (res instanceof ServerResponse && res.socket?.writable === true) res.flushHeaders();
 }
 
+/**
+ * What is written from now on in this turn of the event loop leaves in one piece: a last chunk with the end right behind
+ * it, which many clients wait for, would else be two packets and wake them twice.
+ */
+export function gather(res: ClientResponse): void {
+	if (!(res instanceof ServerResponse)) return;
+	const { socket } = res;
+	if (socket === null || socket.writableCorked > 0) return;
+	socket.cork();
+	setImmediate(() => socket.uncork());
+}
+
 export function addTrailers(res: ClientResponse, trailers: readonly [name: string, value: string][]): void {
 	if (res instanceof ServerResponse) res.addTrailers([...trailers]);
 	// One that can't be sent would be noticed only when nobody can catch it.

@@ -1,8 +1,20 @@
 /** Passes bodies on, chunk by chunk as they come, at the pace of the slower side. */
 import type { ClientRequest as GuestRequest, IncomingMessage } from "node:http";
-import { addTrailers, type ClientRequest, type ClientResponse, flushHead, isOpen, takesBody, writeHead } from "./client.ts";
+import {
+	addTrailers,
+	type ClientRequest,
+	type ClientResponse,
+	flushHead,
+	gather,
+	isOpen,
+	takesBody,
+	writeHead,
+} from "./client.ts";
 import { fields } from "./fields.ts";
 import { responseHeaders } from "./headers.ts";
+
+/** Bytes. Of a chunk as long as this the rest is still to come, and a large stream is not held back for its sake. */
+const FULL_CHUNK = 16 * 1024;
 
 /**
  * Starts the client's response and streams the guest's body into it; finishes it only when the guest finished its own.
@@ -14,7 +26,9 @@ export function relayResponse(from: IncomingMessage, to: ClientResponse): void {
 	let started = false;
 	from.on("data", (chunk: Buffer) => {
 		started = true;
-		if (withBody && !to.write(chunk)) from.pause();
+		if (!withBody) return;
+		if (chunk.length < FULL_CHUNK) gather(to);
+		if (!to.write(chunk)) from.pause();
 	});
 	to.on("drain", () => from.resume());
 	from.on("end", () => {
