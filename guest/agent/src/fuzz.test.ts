@@ -54,9 +54,12 @@ async function fingerprint(path: string): Promise<string> {
 /** Connect calls it an internal error when it cannot read a message. */
 const UNREADABLE = /"message":"(parse binary|received compressed envelope, but do not know how to decompress)/;
 
+/** As E2B's daemon calls what the kernel refuses to rename, such as a directory into itself or to another file system. */
+const NOT_RENAMED = /"message":"error renaming: E[A-Z]+:/;
+
 /** Whether an answer says that something other than the request is wrong. */
 function blamesDaemon({ status, text }: Outcome): boolean {
-	if (UNREADABLE.test(text)) return false;
+	if (UNREADABLE.test(text) || NOT_RENAMED.test(text)) return false;
 	if (status !== undefined && status >= 500 && status !== 501) return true;
 	return /"code":"(internal|unknown|data_loss)"/.test(text);
 }
