@@ -116,8 +116,11 @@ async function streamRates(routes: Record<Mode, Route>): Promise<Record<Mode, nu
 
 async function medians(rounds: number, measure: (mode: Mode) => Promise<number>): Promise<Record<Mode, number>> {
 	const samples: Record<Mode, number[]> = { direct: [], edge: [] };
-	for (let round = 0; round < rounds; round++) {
-		for (const mode of MODES) samples[mode].push(await measure(mode));
+	for (let round = 0; round < rounds + WARM_UP; round++) {
+		for (const mode of MODES) {
+			const rate = await measure(mode);
+			if (round >= WARM_UP) samples[mode].push(rate);
+		}
 	}
 	return { direct: summarize(samples.direct).p50, edge: summarize(samples.edge).p50 };
 }
