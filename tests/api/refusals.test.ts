@@ -22,6 +22,7 @@ test("one sandbox too many is a 429 that names the limit, and that no client rep
 	expect([raw.headers.get("should-retry"), raw.headers.get("retry-after")]).toEqual(["false", null]);
 	// A fork is refused for itself; the request succeeds.
 	expect(await first.fork()).toEqual([expect.any(RateLimitError)]);
+	await expect(first.fork({ count: 2 })).rejects.toThrow(/^400: /);
 	await runPython({ ...inject("server").env, E2B_API_KEY: apiKey }, "refusals.py", first.sandboxId);
 });
 

@@ -5,6 +5,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, inject, onTestFinished, test } from "vitest";
+import { rest } from "../support/rest.ts";
 import { deleteAtEnd, newSandbox, until } from "../support/sandboxes.ts";
 
 const CLI = join(import.meta.dirname, "../../node_modules/@e2b/cli/dist/index.js");
@@ -186,6 +187,20 @@ test("sandbox snapshot create, list and delete", async () => {
 	expect((await e2b("sandbox", "snapshot", "list", id)).stdout).toContain(snapshotId);
 	expect((await e2b("sandbox", "snapshot", "delete", snapshotId)).code).toBe(0);
 	expect((await e2b("sandbox", "snapshot", "list", id)).stdout).not.toContain(snapshotId);
+});
+
+test("template publish, unpublish and delete", async () => {
+	const sandbox = await newSandbox();
+	const { snapshotId } = await sandbox.createSnapshot({ name: `cli-${randomUUID().slice(0, 8)}` });
+	const [id = ""] = snapshotId.split(":");
+	const isPublic = async () => (await rest("GET", `/templates/${encodeURIComponent(id)}`)).body.public;
+	expect((await e2b("template", "publish", id, "--yes")).code).toBe(0);
+	expect(await isPublic()).toBe(true);
+	expect((await e2b("template", "unpublish", id, "--yes")).code).toBe(0);
+	expect(await isPublic()).toBe(false);
+	expect((await e2b("template", "delete", id, "--yes")).code).toBe(0);
+	expect((await rest("GET", `/templates/${encodeURIComponent(id)}`)).status).toBe(404);
+	expect((await e2b("template", "delete", id, "--yes")).code).not.toBe(0);
 });
 
 test("template list", async () => {
