@@ -2,7 +2,7 @@
 import type { BuildRecord, TagRecord, TemplateRecord, TemplateSummary, Visibility } from "../fleet/index.ts";
 import { DEFAULT_TAG, OffshootError, parseTag, parseTemplateRef, type TemplateRef } from "../protocol/index.ts";
 import { type Core, now } from "./core.ts";
-import { readPosition, writePosition } from "./cursor.ts";
+import { pageOf, readPosition, writePosition } from "./cursor.ts";
 import { nameOf, resolveBuild, resolveVisible } from "./resolve.ts";
 import { type TagHistory, tagHistoryOf } from "./tag-history.ts";
 import type { Page, Team } from "./types.ts";
@@ -54,14 +54,14 @@ export function catalogOf(core: Core): Catalog {
 				limit: limit + 1,
 				after: nextToken === undefined ? undefined : readPosition(nextToken),
 			});
-			return pageOf(rows.map(toView), limit, (view) => view.template);
+			return pageOf(rows.map(toView), limit, ({ template }) => writePosition(template));
 		},
 		defaults: async () => (await catalog.list({ teamId: undefined, limit: MAX_DEFAULTS, after: undefined })).map(toView),
 		get: async (team, templateRef, { limit, nextToken }) => {
 			const { id } = await resolveVisible(core.fleet, team, parseTemplateRef(templateRef, "templateID"));
 			const after = nextToken === undefined ? undefined : readPosition(nextToken);
 			const builds = await catalog.builds({ templateId: id, limit: limit + 1, after });
-			return { ...pageOf(builds, limit, (build) => build), template: await view(core, id) };
+			return { ...pageOf(builds, limit, writePosition), template: await view(core, id) };
 		},
 		tags: async (team, templateRef) =>
 			catalog.tags((await resolveVisible(core.fleet, team, parseTemplateRef(templateRef, "templateID"))).id),
@@ -128,14 +128,4 @@ function toView(summary: TemplateSummary): TemplateView {
 		aliases: summary.aliases.map(({ alias }) => alias),
 		names: summary.aliases.map(({ namespace, alias }) => (namespace === "" ? alias : `${namespace}/${alias}`)),
 	};
-}
-
-function pageOf<T>(
-	rows: readonly T[],
-	limit: number,
-	position: (row: T) => { readonly createdAt: Date; readonly id: string },
-): Page<T> {
-	const items = rows.slice(0, limit);
-	const last = items.at(-1);
-	return { items, nextToken: last !== undefined && rows.length > items.length ? writePosition(position(last)) : undefined };
 }

@@ -1,5 +1,6 @@
 /** Positions in a list, opaque to clients: the sort key of the last item, so pages stay right while rows come and go. */
 import { OffshootError } from "../protocol/index.ts";
+import type { Page } from "./types.ts";
 
 const SEPARATOR = "__";
 const ASCENDING = "asc";
@@ -54,6 +55,17 @@ export function readTagCursor(token: string): TagCursor {
 	const [time = "", ...tag] = decode(token);
 	if (tag.length === 0) throw invalid();
 	return { latestAt: readTime(time), tag: tag.join(SEPARATOR) };
+}
+
+/**
+ * A page of a list.
+ * @param rows one more than the page may have, if there are more
+ * @param token of the next page, from this one's last row
+ */
+export function pageOf<T>(rows: readonly T[], limit: number, token: (last: T) => string): Page<T> {
+	const items = rows.slice(0, limit);
+	const last = items.at(-1);
+	return { items, nextToken: last !== undefined && rows.length > items.length ? token(last) : undefined };
 }
 
 /** For lists that are ordered by time of making and id. */

@@ -2,7 +2,7 @@
 import type { SandboxRowState } from "../fleet/index.ts";
 import { hasCode, OffshootError, parseTemplateRef } from "../protocol/index.ts";
 import type { Core } from "./core.ts";
-import { readSandboxCursor, readSnapshotCursor, writeSandboxCursor, writeSnapshotCursor } from "./cursor.ts";
+import { pageOf, readSandboxCursor, readSnapshotCursor, writeSandboxCursor, writeSnapshotCursor } from "./cursor.ts";
 import { findOwnTemplate, resolveTemplate } from "./resolve.ts";
 import { VISIBLE_AS } from "./table.ts";
 import type { ListSandboxesQuery, ListSnapshotsQuery, Page, SandboxView, SnapshotView, Team } from "./types.ts";
@@ -22,11 +22,10 @@ export async function listSandboxes(
 	const states: readonly SandboxRowState[] = query.states.flatMap((state) => VISIBLE_AS[state]);
 	// One more than asked for: whether there is a next page.
 	const rows = await sandboxes.list({ ...matching, states, order: query.order, limit: query.limit + 1, after });
-	const page = rows.slice(0, query.limit);
-	const last = page.at(-1);
+	const { items, nextToken } = pageOf(rows, query.limit, (last) => writeSandboxCursor(last, query.order));
 	return {
-		items: await viewSandboxes(core.fleet, page),
-		nextToken: last && rows.length > page.length ? writeSandboxCursor(last, query.order) : undefined,
+		items: await viewSandboxes(core.fleet, items),
+		nextToken,
 		totalRunning: query.states.includes("running") ? await sandboxes.count({ ...matching, states: VISIBLE_AS.running }) : 0,
 	};
 }
@@ -44,13 +43,10 @@ export async function listSnapshots(core: Core, team: Team, query: ListSnapshots
 		limit: query.limit + 1,
 		after,
 	});
-	const page = rows.slice(0, query.limit);
-	const last = page.at(-1);
-	const cursor = last && { createdAt: last.build.createdAt, templateId: last.templateId, tag: last.tag };
-	return {
-		items: await viewSnapshots(core.fleet, page),
-		nextToken: cursor && rows.length > page.length ? writeSnapshotCursor(cursor) : undefined,
-	};
+	const { items, nextToken } = pageOf(rows, query.limit, ({ build: { createdAt }, templateId, tag }) =>
+		writeSnapshotCursor({ createdAt, templateId, tag }),
+	);
+	return { items: await viewSnapshots(core.fleet, items), nextToken };
 }
 
 /** @returns null when no sandbox can match */

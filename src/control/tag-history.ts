@@ -2,7 +2,7 @@
 import type { AssignedTag, TagAssignment, TagSort } from "../fleet/index.ts";
 import { parseTag, parseTemplateRef } from "../protocol/index.ts";
 import type { Core } from "./core.ts";
-import { readPosition, readTagCursor, writePosition, writeTagCursor } from "./cursor.ts";
+import { pageOf, readPosition, readTagCursor, writePosition, writeTagCursor } from "./cursor.ts";
 import { resolveVisible } from "./resolve.ts";
 import type { Page, Team } from "./types.ts";
 
@@ -67,11 +67,4 @@ export function tagHistoryOf({ fleet }: Core): TagHistory {
 			return pageOf(rows, limit, ({ assignedAt, id }) => writePosition({ createdAt: assignedAt, id }));
 		},
 	};
-}
-
-/** @param rows one more than the page has, if there are more */
-function pageOf<T>(rows: readonly T[], limit: number, token: (last: T) => string): Page<T> {
-	const items = rows.slice(0, limit);
-	const last = items.at(-1);
-	return { items, nextToken: last !== undefined && rows.length > items.length ? token(last) : undefined };
 }
