@@ -57,9 +57,10 @@ class Teardown {
  * Without it V8 collects its whole heap for every few megabytes of buffers that pass through the edge, which takes almost
  * half of the time of a large stream: see `bench edge`.
  */
-setFlagsFromString("--external-memory-accounted-in-global-limit");
+const FLAG_FOR_STREAMS = "--external-memory-accounted-in-global-limit";
 
 export const startServer: StartServer = async (options, signal) => {
+	setFlagsFromString(FLAG_FOR_STREAMS);
 	const log = pino({ level: options.config.logLevel });
 	const teardown = new Teardown();
 	try {
