@@ -3,14 +3,13 @@ import {
 	type ApiKeyRecord,
 	createKey,
 	createTeam,
-	type Fleet,
 	renameKey,
+	requireTeam,
 	revokeKey,
 	setTeamLimits,
 	type TeamLimitsChange,
 	type TeamRecord,
 } from "../fleet/index.ts";
-import { OffshootError } from "../protocol/index.ts";
 import { type Core, unlessKilled } from "./core.ts";
 import { endSandbox } from "./kill.ts";
 import type { Team } from "./types.ts";
@@ -56,10 +55,4 @@ export function accountsOf(core: Core): Accounts {
 			return theirs.length;
 		},
 	};
-}
-
-async function requireTeam(fleet: Fleet, id: string): Promise<TeamRecord> {
-	const team = await fleet.teams.get(id);
-	if (!team) throw new OffshootError("not_found", `team '${id.slice(0, 80)}' does not exist`);
-	return team;
 }

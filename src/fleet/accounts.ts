@@ -35,8 +35,19 @@ export async function setTeamLimits({ teams }: Accounts, id: string, change: Tea
 	checkLimit("maxSandboxes", change.maxSandboxes);
 	checkLimit("maxTimeoutSeconds", change.maxTimeoutSeconds);
 	const team = await teams.setLimits(id, change);
-	if (!team) throw new OffshootError("not_found", `team '${id.slice(0, 80)}' does not exist`);
+	if (!team) throw teamNotFound(id);
 	return team;
+}
+
+/** @throws OffshootError not_found */
+export async function requireTeam({ teams }: Pick<Accounts, "teams">, id: string): Promise<TeamRecord> {
+	const team = await teams.get(id);
+	if (!team) throw teamNotFound(id);
+	return team;
+}
+
+function teamNotFound(id: string): OffshootError {
+	return new OffshootError("not_found", `team '${id.slice(0, 80)}' does not exist`);
 }
 
 function checkLimit(field: string, value: number | null | undefined): void {

@@ -1,4 +1,4 @@
-export { createKey, createTeam, maskedKey, renameKey, revokeKey, setTeamLimits } from "./accounts.ts";
+export { createKey, createTeam, maskedKey, renameKey, requireTeam, revokeKey, setTeamLimits } from "./accounts.ts";
 export type { NewBuild, SnapshotRecord } from "./builds.ts";
 export type { CatalogPosition, TagRecord, TemplateSummary, Visibility } from "./catalog.ts";
 export type { NetworkRecord, NetworkRule } from "./columns.ts";
