@@ -104,7 +104,7 @@ export async function createControl(options: ControlOptions): Promise<Control & 
 			if (exit) chores.inBackground(handleExit(core, exit));
 		}),
 		placement,
-		quota: new Quota({ ledger, limits, node, placement }),
+		quota: new Quota({ ledger, node, placement }),
 		lifetime: lifetime.signal,
 		announceGone: (gone) => {
 			for (const listener of listeners) notify(log, listener, gone);

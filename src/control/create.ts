@@ -6,6 +6,7 @@ import { randomUUID } from "node:crypto";
 import type { BuildRecord, SandboxRecord, TemplateRecord } from "../fleet/index.ts";
 import { newAccessToken, OffshootError, parseTemplateRef } from "../protocol/index.ts";
 import { type Core, now, orderKey, removeContainer } from "./core.ts";
+import type { Limits } from "./limits.ts";
 import { assertNetwork, copyNetwork, toEgress } from "./network.ts";
 import type { Operation } from "./operations.ts";
 import { resolveBuild } from "./resolve.ts";
@@ -24,24 +25,32 @@ export async function createSandbox(
 	signal: AbortSignal,
 ): Promise<SandboxRecord> {
 	core.assertOpen();
-	assertTimeout(await core.limits.of(team.id), request.timeout);
+	const limits = await core.limits.of(team.id);
+	assertTimeout(limits, request.timeout);
 	assertNetwork(request.network ?? {}, request);
 	const ref = parseTemplateRef(request.templateRef, "templateID");
 	const { template, build } = await resolveBuild(core.fleet, team, ref);
-	return launch(core, { ...draft(core, team, request, template, build), id: sandboxId }, build.id, signal);
+	const drafted = { ...draft(core, team, request, template, build), id: sandboxId };
+	return launch(core, drafted, { imageId: build.id, limits }, signal);
 }
 
 /**
  * Brings a new sandbox to life, or leaves nothing of it.
- * @param imageId artifact to start from
+ * @param from the artifact to start from, and what its team may have
  */
-export function launch(core: Core, drafted: SandboxRecord, imageId: string, signal: AbortSignal): Promise<SandboxRecord> {
+export function launch(
+	core: Core,
+	drafted: SandboxRecord,
+	from: { readonly imageId: string; readonly limits: Limits },
+	signal: AbortSignal,
+): Promise<SandboxRecord> {
 	return core.operations.begin(drafted.id, "starting", async (operation) => {
 		const row = { ...drafted, operationId: operation.id };
 		const either = AbortSignal.any([signal, operation.signal]);
-		await core.quota.within(row.teamId, either, () => core.ledger.add(row));
+		const { maxConcurrent } = from.limits;
+		await core.quota.within({ teamId: row.teamId, maxConcurrent }, either, () => core.ledger.add(row));
 		try {
-			return await start(core, row, operation, imageId, either);
+			return await start(core, row, operation, from.imageId, either);
 		} catch (error) {
 			await core.chores.attempt(`forget sandbox ${row.id}`, () => core.ledger.discard(row.id));
 			await removeContainer(core, orderKey(row, operation));

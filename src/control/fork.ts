@@ -35,7 +35,9 @@ export async function fork(
 	assertTimeout(limits, options.timeout);
 	const image = await captureForForks(core, team, sandboxId, options.signal);
 	try {
-		const forks = Array.from({ length: options.count }, () => startFork(core, image, options.timeout, options.signal));
+		const forks = Array.from({ length: options.count }, () =>
+			startFork(core, { ...image, limits }, options.timeout, options.signal),
+		);
 		const results = await Promise.all(forks);
 		if (options.signal.aborted) await endAll(core, results);
 		options.signal.throwIfAborted();
@@ -69,9 +71,15 @@ function captureForForks(core: Core, team: Team, sandboxId: string, signal: Abor
 	);
 }
 
-async function startFork(core: Core, image: ForkImage, timeout: number, signal: AbortSignal): Promise<ForkResult> {
+async function startFork(
+	core: Core,
+	image: ForkImage & { readonly limits: Limits },
+	timeout: number,
+	signal: AbortSignal,
+): Promise<ForkResult> {
 	try {
-		const record = await launch(core, draftFork(core, image.source, timeout), image.facts.artifactId, signal);
+		const from = { imageId: image.facts.artifactId, limits: image.limits };
+		const record = await launch(core, draftFork(core, image.source, timeout), from, signal);
 		return { sandbox: await viewSandbox(core.fleet, record) };
 	} catch (error) {
 		if (error instanceof OffshootError) return { error: { code: error.httpStatus, message: error.message } };

@@ -177,11 +177,12 @@ export function beginResume(core: Core, record: SandboxRecord, request: ResumeRe
 	return core.operations.begin(record.id, "resuming", async (operation) => {
 		const image = record.pauseArtifactId;
 		if (!image) throw new Error(`paused sandbox ${record.id} has no image`);
-		const resuming = await core.quota.within(record.teamId, operation.signal, () =>
+		const { maxConcurrent, maxTimeoutSeconds } = await core.limits.of(record.teamId);
+		const room = { teamId: record.teamId, maxConcurrent };
+		const resuming = await core.quota.within(room, operation.signal, () =>
 			core.ledger.move(record, { state: "resuming", operationId: operation.id, incarnation: record.incarnation + 1 }),
 		);
 		try {
-			const { maxTimeoutSeconds } = await core.limits.of(record.teamId);
 			const timeout = Math.min(request.timeout, maxTimeoutSeconds);
 			const running = await wake(core, resuming, image, operation, { ...request, timeout });
 			await deleteArtifact(core, image);

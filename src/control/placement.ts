@@ -24,10 +24,14 @@ export class Placement {
 	/** @throws OffshootError busy unless the node is ready */
 	assertReady(): void {
 		if (this.#status === "ready") return;
-		throw new OffshootError(
-			"busy",
+		throw notPlaced(
 			`The node takes no sandboxes at present: its operator has set it to '${this.#status}'. Those that run go on; try again later`,
-			{ errorCode: "sandbox_capacity_unavailable", retryAfterSeconds: RETRY_SECONDS, shouldRetry: true },
 		);
 	}
+}
+
+/** A sandbox that no node takes now, and one may take soon. */
+export function notPlaced(why: string): OffshootError {
+	const details = { errorCode: "sandbox_capacity_unavailable", retryAfterSeconds: RETRY_SECONDS, shouldRetry: true };
+	return new OffshootError("busy", why, details);
 }

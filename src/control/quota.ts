@@ -6,19 +6,22 @@
 import type { NodeClient } from "../node/index.ts";
 import { OffshootError } from "../protocol/index.ts";
 import type { Ledger } from "./ledger.ts";
-import type { TeamLimits } from "./limits.ts";
-import type { Placement } from "./placement.ts";
+import type { Limits } from "./limits.ts";
+import { notPlaced, type Placement } from "./placement.ts";
 
 /** A start takes its memory little by little: with less than this left, those that run would suffer for the next one. */
 const MEMORY_RESERVE_BYTES = 512 * 1024 * 1024;
 const DISK_RESERVE_BYTES = 256 * 1024 * 1024;
-const RETRY_SECONDS = 5;
 
 export interface QuotaOptions {
 	readonly ledger: Ledger;
-	readonly limits: Pick<TeamLimits, "of">;
 	readonly node: Pick<NodeClient, "capacity">;
 	readonly placement: Pick<Placement, "assertReady">;
+}
+
+/** A team, and how many of its sandboxes may run. */
+export interface TeamsRoom extends Pick<Limits, "maxConcurrent"> {
+	readonly teamId: string;
 }
 
 export class Quota {
@@ -33,9 +36,8 @@ export class Quota {
 	 * Holds a place for the team while `work` brings a sandbox into the ledger in a state that counts.
 	 * @throws OffshootError too_many, busy when the node has no room or is closed
 	 */
-	async within<T>(teamId: string, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
+	async within<T>({ teamId, maxConcurrent }: TeamsRoom, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
 		this.#options.placement.assertReady();
-		const { maxConcurrent } = await this.#options.limits.of(teamId);
 		// Nothing may be waited for between this count and taking the place.
 		const reserved = this.#reserved.get(teamId) ?? 0;
 		if (this.#active(teamId) + reserved >= maxConcurrent) throw exceeded(maxConcurrent);
@@ -73,9 +75,7 @@ function exceeded(limit: number): OffshootError {
 
 function noRoom(what: string, free: number, reserve: number): OffshootError {
 	const mb = (bytes: number) => `${Math.floor(bytes / (1024 * 1024))} MB`;
-	return new OffshootError(
-		"busy",
+	return notPlaced(
 		`The node has no room for another sandbox: ${mb(free)} of ${what} are free and ${mb(reserve)} must stay so; kill or pause sandboxes, delete snapshots, or try again later`,
-		{ errorCode: "sandbox_capacity_unavailable", retryAfterSeconds: RETRY_SECONDS, shouldRetry: true },
 	);
 }
