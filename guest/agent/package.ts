@@ -9,7 +9,7 @@ import { chmod, copyFile, mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { OffshootError } from "../../src/protocol/index.ts";
 import { bundleAgent, bundleInterpreter, exists } from "./packaging/bundles.ts";
-import { buildPreload, buildSysd } from "./packaging/compile.ts";
+import { buildAddon, buildPreload, buildSysd } from "./packaging/compile.ts";
 import { copyLibraries, findDependencies } from "./packaging/libraries.ts";
 import { treeVersion } from "./packaging/version.ts";
 import { findAddon } from "./packaging/zeromq.ts";
@@ -35,9 +35,6 @@ const STATIC_PROGRAMS = [
 /** The loader under the names that the programs shall have in the process list (at most 15 bytes). */
 const LOADER_NAMES = ["offshoot-agentd", "offshoot-interp", "offshoot-kernel"] as const;
 
-/** Node names its main thread `node-MainThread` after it has read `--title`; setting the title again renames it. */
-const TITLE = "process.title = process.title;\n";
-
 /** @throws OffshootError not_found naming the package that this machine lacks */
 export async function packageGuest({ nodeBinary, outDir }: PackageOptions, signal: AbortSignal): Promise<PackagedGuest> {
 	const bin = join(outDir, "bin");
@@ -53,7 +50,8 @@ export async function packageGuest({ nodeBinary, outDir }: PackageOptions, signa
 	for (const name of LOADER_NAMES) await copyProgram(dependencies.loader, join(bin, name));
 	await copyLibraries(dependencies, lib);
 	await buildPreload(join(lib, "preload.so"), signal);
-	await writeFile(join(lib, "title.js"), TITLE);
+	await buildAddon(join(lib, "addon.node"), signal);
+	await copyFile(join(import.meta.dirname, "preload/start.cjs"), join(lib, "start.cjs"));
 
 	await bundleAgent(join(outDir, "agent"));
 	await bundleInterpreter(join(outDir, "interpreter"));

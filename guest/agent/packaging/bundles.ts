@@ -3,6 +3,7 @@ import { copyFile, cp, mkdir, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type BuildOptions, build } from "esbuild";
 import { interpreterBundles } from "../../interpreter/bundles.ts";
+import { replaceCrypto } from "./crypto.ts";
 import { readDescriptorsAhead } from "./descriptors.ts";
 import { findAddon, loadAddonBeside } from "./zeromq.ts";
 
@@ -22,7 +23,7 @@ export async function bundleAgent(directory: string): Promise<void> {
 	await mkdir(directory, { recursive: true });
 	const entryPoints = [join(GUEST, "agent/src/main.ts")];
 	const outfile = join(directory, "main.js");
-	await build({ ...COMMON, entryPoints, format: "cjs", outfile, plugins: [readDescriptorsAhead] });
+	await build({ ...COMMON, entryPoints, format: "cjs", outfile, plugins: [readDescriptorsAhead, replaceCrypto] });
 	await writeFile(join(directory, "package.json"), `${JSON.stringify({ type: "commonjs" })}\n`);
 }
 

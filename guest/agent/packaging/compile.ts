@@ -18,6 +18,11 @@ export async function buildPreload(target: string, signal: AbortSignal): Promise
 	await compile("preload", ["-shared", "-fPIC", "-nostdlib"], target, signal);
 }
 
+/** What our Nodes call in C; it finds the rest of itself in the Node that loads it. @throws OffshootError as `buildSysd` */
+export async function buildAddon(target: string, signal: AbortSignal): Promise<void> {
+	await compile("addon", ["-std=gnu17", "-shared", "-fPIC", "-nostdlib"], target, signal);
+}
+
 async function compile(directory: string, flags: readonly string[], target: string, signal: AbortSignal): Promise<void> {
 	const names = (await readdir(join(AGENT, directory))).filter((name) => name.endsWith(".c"));
 	const sources = names.sort().map((name) => join(AGENT, directory, name));

@@ -1,6 +1,7 @@
 /** GET /metrics: what the sandbox uses, as its own kernel tells it. */
 import { readdir, readFile, statfs } from "node:fs/promises";
 import { availableParallelism } from "node:os";
+import { now } from "./clock.ts";
 
 const MIB = 1024 * 1024;
 
@@ -47,7 +48,7 @@ export class MetricsReader {
 	}
 
 	private async cpuPercent(): Promise<number> {
-		const sample = { at: performance.now(), busyMs: await readBusyMs() };
+		const sample = { at: now(), busyMs: await readBusyMs() };
 		const before = this.last;
 		this.last = sample;
 		if (before === undefined || sample.at <= before.at) return 0;

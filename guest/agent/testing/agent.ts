@@ -18,7 +18,7 @@ import { makeWorld } from "./world.ts";
 const MAIN = join(import.meta.dirname, "../src/main.ts");
 
 /** As in a sandbox: see packaging/init.sh. */
-const SMALL_HEAP = ["--max-semi-space-size=1", "--optimize-for-size"];
+const SMALL_HEAP = ["--max-semi-space-size=1", "--optimize-for-size", "--no-node-snapshot", "--no-sparkplug", "--no-maglev"];
 
 export interface ControlKey {
 	readonly privateKey: KeyObject;

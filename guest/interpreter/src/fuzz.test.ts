@@ -24,7 +24,7 @@ const WARM_UP = REQUESTS / 4;
 const AT_ONCE = 20;
 const TOKEN = "token-of-the-campaign";
 /** As in a sandbox. */
-const SMALL_HEAP = ["--max-semi-space-size=1", "--optimize-for-size"];
+const SMALL_HEAP = ["--max-semi-space-size=1", "--optimize-for-size", "--no-node-snapshot", "--no-sparkplug", "--no-maglev"];
 
 let root: string;
 let home: string;

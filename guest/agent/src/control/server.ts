@@ -5,6 +5,7 @@
 import { createHash } from "node:crypto";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { CONTROL_SIGNATURE_HEADER } from "../../../../src/protocol/index.ts";
+import { now } from "../clock.ts";
 import { HttpError, messageOf } from "../errors.ts";
 import { headerOf } from "../files/request.ts";
 import { readBody, sendError } from "../http.ts";
@@ -58,12 +59,12 @@ export function createControlServer({ session, initialiser, peer }: ControlParts
 			return;
 		}
 		if (request.url !== "/init") throw new HttpError(404, "page not found");
-		const started = performance.now();
+		const started = now();
 		const body = await readBody(request, MAX_BODY);
 		const mine = turn.then(() => initialise(body, headerOf(request, CONTROL_SIGNATURE_HEADER)));
 		turn = mine.catch(() => undefined);
 		await mine;
-		const duration = (performance.now() - started).toFixed(1);
+		const duration = (now() - started).toFixed(1);
 		response.writeHead(204, { "Server-Timing": `init;dur=${duration}` }).end();
 	};
 

@@ -92,9 +92,12 @@ export class FrameReader {
 	}
 }
 
+/** Not a part of length 0 of what was read last: that would keep all 64 KiB of it. */
+const EMPTY = Buffer.alloc(0);
+
 /** Cuts a byte stream into frames. */
 export class FrameSplitter {
-	private rest: Buffer = Buffer.alloc(0);
+	private rest: Buffer = EMPTY;
 
 	/** The frames that are complete with `chunk`; their payloads share its memory. */
 	push(chunk: Buffer): Frame[] {
@@ -106,7 +109,7 @@ export class FrameSplitter {
 			frames.push({ type: data.toString("latin1", 0, 1), payload: data.subarray(HEAD, end) });
 			data = data.subarray(end);
 		}
-		this.rest = data;
+		this.rest = data.length === 0 ? EMPTY : data;
 		return frames;
 	}
 }
