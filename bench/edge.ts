@@ -3,12 +3,14 @@ import { Agent, get, type IncomingMessage, type RequestOptions } from "node:http
 import { Sandbox } from "e2b";
 import { WebSocket } from "ws";
 import { hostRecord, withServer } from "./support/bench-server.ts";
+import { startRelay } from "./support/relay.ts";
 import { printReport } from "./support/report.ts";
 import { type Summary, summarize } from "./support/stats.ts";
 
 /**
- * What the edge costs, beside a connection from this host straight to the same guest: latency and rate of small
- * requests, the rate of a large stream, memory of idle WebSockets.
+ * What the edge costs, beside a connection from this host straight to the same guest, and beside a relay that only
+ * copies bytes: latency and rate of small requests, the rate of a large stream, memory of idle WebSockets. With few cores
+ * the rates compare processor time: another process between client and guest takes it from both.
  */
 const ROUNDS = Number(process.env.OFFSHOOT_BENCH_ROUNDS ?? 20);
 const WARM_UP = 2;
@@ -22,16 +24,19 @@ const PORT = 8000;
 
 /** A way to the guest's server. */
 type Route = RequestOptions & { readonly agent: Agent };
-type Mode = "direct" | "edge";
-const MODES: readonly Mode[] = ["direct", "edge"];
+type Mode = "direct" | "relay" | "edge";
+const MODES: readonly Mode[] = ["direct", "relay", "edge"];
 
 await withServer(async (server) => {
 	const sandbox = await Sandbox.create("base", { timeoutMs: 1_800_000 });
 	await sandbox.files.write("/srv/server.py", await readFile(new URL("support/guest-server.py", import.meta.url), "utf8"));
 	await sandbox.commands.run("python3 /srv/server.py", { background: true, timeoutMs: 0 });
 	const { instance, pid } = await server.status();
+	const { address } = (await hostRecord(instance, sandbox.sandboxId)).slot;
+	using relay = await startRelay(address, PORT);
 	const routes: Record<Mode, Route> = {
-		direct: { host: (await hostRecord(instance, sandbox.sandboxId)).slot.address, port: PORT, agent: newAgent() },
+		direct: { host: address, port: PORT, agent: newAgent() },
+		relay: { host: "127.0.0.1", port: relay.port, agent: newAgent() },
 		edge: { host: "127.0.0.1", port: server.port, headers: { host: sandbox.getHost(PORT) }, agent: newAgent() },
 	};
 	await request(routes.edge);
@@ -49,16 +54,25 @@ await withServer(async (server) => {
 		rows,
 		notes: {
 			"added at p50, µs": rows.edge.p50 - rows.direct.p50,
-			"requests/s, direct": rates.direct,
-			"requests/s, edge": rates.edge,
-			"edge of direct, %": (100 * rates.edge) / rates.direct,
-			"1 GiB stream, MiB/s, direct": streams.direct,
-			"1 GiB stream, MiB/s, edge": streams.edge,
-			"stream, edge of direct, %": (100 * streams.edge) / streams.direct,
+			...comparison("requests/s", rates),
+			...comparison("1 GiB stream, MiB/s", streams),
 			[`KiB of the server per idle WebSocket (${WEB_SOCKETS})`]: memory,
 		},
 	});
 });
+
+function perMode<T>(value: (mode: Mode) => T): Record<Mode, T> {
+	return { direct: value("direct"), relay: value("relay"), edge: value("edge") };
+}
+
+function comparison(what: string, rates: Record<Mode, number>): Record<string, number> {
+	return {
+		[`${what}, direct`]: rates.direct,
+		[`${what}, relay`]: rates.relay,
+		[`${what}, edge`]: rates.edge,
+		[`${what}, edge of direct, %`]: (100 * rates.edge) / rates.direct,
+	};
+}
 
 function newAgent(): Agent {
 	return new Agent({ keepAlive: true });
@@ -79,7 +93,7 @@ function request(route: Route, path = "/"): Promise<number> {
 }
 
 async function latencies(routes: Record<Mode, Route>): Promise<Record<Mode, Summary>> {
-	const samples: Record<Mode, number[]> = { direct: [], edge: [] };
+	const samples = perMode((): number[] => []);
 	for (let round = 0; round < ROUNDS + WARM_UP; round++) {
 		for (const mode of MODES) {
 			for (let count = 0; count < REQUESTS_PER_ROUND; count++) {
@@ -89,7 +103,7 @@ async function latencies(routes: Record<Mode, Route>): Promise<Record<Mode, Summ
 			}
 		}
 	}
-	return { direct: summarize(samples.direct), edge: summarize(samples.edge) };
+	return perMode((mode) => summarize(samples[mode]));
 }
 
 /** Median of the rounds: requests per second of many clients that each wait for their answer. */
@@ -115,14 +129,14 @@ async function streamRates(routes: Record<Mode, Route>): Promise<Record<Mode, nu
 }
 
 async function medians(rounds: number, measure: (mode: Mode) => Promise<number>): Promise<Record<Mode, number>> {
-	const samples: Record<Mode, number[]> = { direct: [], edge: [] };
+	const samples = perMode((): number[] => []);
 	for (let round = 0; round < rounds + WARM_UP; round++) {
 		for (const mode of MODES) {
 			const rate = await measure(mode);
 			if (round >= WARM_UP) samples[mode].push(rate);
 		}
 	}
-	return { direct: summarize(samples.direct).p50, edge: summarize(samples.edge).p50 };
+	return perMode((mode) => summarize(samples[mode]).p50);
 }
 
 /** KiB by which the server's memory grows per connection. */
