@@ -38,6 +38,11 @@ declare module "fastify" {
 		/** Set by authentication; null on routes that need none. */
 		team: Team | null;
 	}
+
+	interface FastifyContextConfig {
+		/** A field of the body that is null is a value of its own; on other routes it counts as not sent. */
+		nullIsValue?: boolean;
+	}
 }
 
 /** The team that sent an authenticated request. */

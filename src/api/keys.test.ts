@@ -52,6 +52,16 @@ test("the operator's routes open for the admin token alone", async () => {
 	});
 });
 
+test("a limit that is null is the server's again, one that is left out stays", async () => {
+	const change = async (limits: object) => {
+		const { status, body } = await api.call("PATCH", "/admin/teams/team-1", limits, { "X-Admin-Token": ADMIN_TOKEN });
+		return [status, body.maxSandboxes];
+	};
+	expect(await change({ maxTimeoutSeconds: 60 })).toEqual([200, 5]);
+	expect(await change({ maxSandboxes: 3 })).toEqual([200, 3]);
+	expect(await change({ maxSandboxes: null })).toEqual([200, null]);
+});
+
 test("the operator sees the hosts, what they hold and what runs on them", async () => {
 	const headers = { "X-Admin-Token": ADMIN_TOKEN, "X-API-KEY": "" };
 	expect((await api.call("GET", "/nodes")).status).toBe(401);

@@ -7,7 +7,10 @@ it("a team's own limits hold from its next request on, and for it alone", async 
 	const other = await accounts.createTeam("other", undefined);
 	await accounts.setTeamLimits(world.team.id, { maxSandboxes: 2, maxTimeoutSeconds: 50 });
 	const first = await world.create({ timeout: 50 });
-	await expect(world.create({ timeout: 51 })).rejects.toMatchObject({ code: "invalid_request" });
+	await expect(world.create({ timeout: 51 })).rejects.toMatchObject({
+		code: "invalid_request",
+		message: "Timeout cannot be greater than 50 seconds",
+	});
 	await expect(world.connect(first.sandboxId, 51)).rejects.toMatchObject({ code: "invalid_request" });
 	await world.create({ timeout: 50 });
 	await expect(world.create({ timeout: 50 })).rejects.toMatchObject({

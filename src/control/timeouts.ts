@@ -15,7 +15,7 @@ const MIN_REFRESH_SECONDS = 15;
 export function assertTimeout(limits: Limits, seconds: number): void {
 	if (!(seconds > 0)) throw new OffshootError("invalid_request", "Timeout must be greater than 0");
 	if (seconds > limits.maxTimeoutSeconds) {
-		throw new OffshootError("invalid_request", `Timeout cannot be greater than ${hours(limits.maxTimeoutSeconds)} hours`);
+		throw new OffshootError("invalid_request", `Timeout cannot be greater than ${spoken(limits.maxTimeoutSeconds)}`);
 	}
 }
 
@@ -68,6 +68,7 @@ function requestedEnd(core: Core, record: SandboxRecord, limits: Limits, seconds
 	return new Date(Math.min(endAfter(now(core), seconds).getTime(), latest.getTime()));
 }
 
-function hours(seconds: number): string {
-	return String(Number((seconds / 3600).toFixed(2)));
+/** In hours, as clients know it, where two digits say it exactly. */
+function spoken(seconds: number): string {
+	return seconds % 36 === 0 ? `${seconds / 3600} hours` : `${seconds} seconds`;
 }

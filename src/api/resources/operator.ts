@@ -56,6 +56,7 @@ function teamRoutes(app: App, { control: { accounts } }: ApiContext): void {
 	app.patch(
 		"/admin/teams/:teamID",
 		{
+			config: { nullIsValue: true },
 			schema: {
 				tags,
 				summary: "Change a team's limits; what is left out stays",

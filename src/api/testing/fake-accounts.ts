@@ -15,7 +15,7 @@ export function fakeAccounts(): Control["accounts"] {
 		firstUsedAt: undefined,
 		lastUsedAt: createdAt,
 	});
-	const acme = { ...TEAM, name: "Acme", createdAt, limits: { maxSandboxes: undefined, maxTimeoutSeconds: undefined } };
+	const acme = { ...TEAM, name: "Acme", createdAt, limits: { maxSandboxes: 5, maxTimeoutSeconds: undefined } };
 	return {
 		team: async () => acme,
 		listKeys: async () => [key("key-1", "first")],
@@ -24,9 +24,9 @@ export function fakeAccounts(): Control["accounts"] {
 		revokeKey: async () => {},
 		listTeams: async () => [acme],
 		createTeam: async (slug, name) => ({ ...acme, id: "team-2", slug, name: name ?? slug }),
-		setTeamLimits: async (_id, change) => ({
+		setTeamLimits: async (_id, { maxSandboxes = acme.limits.maxSandboxes }) => ({
 			...acme,
-			limits: { maxSandboxes: change.maxSandboxes ?? undefined, maxTimeoutSeconds: undefined },
+			limits: { maxSandboxes: maxSandboxes ?? undefined, maxTimeoutSeconds: undefined },
 		}),
 		teamById: async (id) => {
 			if (id !== TEAM.id) throw new OffshootError("not_found", `team '${id}' does not exist`);
