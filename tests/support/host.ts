@@ -44,13 +44,31 @@ async function engineProcesses(instance: string): Promise<string[]> {
 	return found;
 }
 
+/** What the node has written down of a container. */
+interface ContainerRecord {
+	readonly sandboxId: string;
+	readonly pid: number;
+	readonly slot: { readonly address: string };
+}
+
 /** Containers in which a sandbox lives, as the node has written them down. @throws Error when one has no process */
-export async function containersOf(instance: string): Promise<readonly { readonly sandboxId: string; readonly pid: number }[]> {
+export async function containersOf(instance: string): Promise<readonly ContainerRecord[]> {
 	const dir = `/run/offshoot/${instance}/containers`;
 	const names = (await readdir(dir)).filter((name) => name.endsWith(".json"));
 	const containers = await Promise.all(names.map(async (name) => JSON.parse(await readFile(join(dir, name), "utf8"))));
 	for (const { pid } of containers) await readFile(`/proc/${pid}/stat`);
 	return containers;
+}
+
+/** The address under which the host, and it alone, reaches a sandbox of the server with this data directory. */
+export async function slotAddress(dataDir: string, sandboxId: string): Promise<string> {
+	const dir = `/run/offshoot/${(await readFile(join(dataDir, "instance"), "utf8")).trim()}/containers`;
+	for (const name of await readdir(dir)) {
+		const record: ContainerRecord | undefined =
+			JSON.parse(await readFile(join(dir, name), "utf8").catch(() => "null")) ?? undefined;
+		if (record?.sandboxId === sandboxId) return record.slot.address;
+	}
+	throw new Error(`no container of ${sandboxId}`);
 }
 
 /** Counts for before-and-after comparisons. */
