@@ -249,8 +249,8 @@ test("a wrong token opens nothing", async () => {
 	expect(await failure(stranger.files.write("note", "x"))).toBeInstanceOf(AuthenticationError);
 });
 
-test("a daemon that crashed is back, with the commands that it had", async () => {
-	const own = await newSandbox();
+test("a daemon that crashed is back, with the commands that it had, the sandbox's variables and its token", async () => {
+	const own = await newSandbox("base", { envs: { GLOBAL: "global" } });
 	const command = await own.commands.run("read word; echo got $word", { background: true, stdin: true, timeoutMs: 0 });
 	const left = failure(command.wait());
 	const crash = "kill -9 $(ss -Htlnp sport = :49983 | grep -o 'pid=[0-9]*' | cut -d= -f2)";
@@ -261,6 +261,10 @@ test("a daemon that crashed is back, with the commands that it had", async () =>
 	const joined = await own.commands.connect(command.pid);
 	await own.commands.sendStdin(command.pid, "it\n");
 	expect((await joined.wait()).stdout).toBe("got it\n");
+	const { stdout } = await own.commands.run("echo $GLOBAL $E2B_SANDBOX_ID; whoami; pwd");
+	expect(stdout).toBe(`global ${own.sandboxId}\nuser\n/home/user\n`);
+	const stranger = new Sandbox({ ...sdk(), sandboxId: own.sandboxId, envdVersion: "0.6.13", envdAccessToken: "wrong" });
+	expect(await failure(stranger.commands.list())).toBeInstanceOf(AuthenticationError);
 });
 
 test("the daemon has the version up to which its protocol is known", async () => {

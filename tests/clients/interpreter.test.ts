@@ -2,6 +2,7 @@
 import { type Result, Sandbox } from "@e2b/code-interpreter";
 import { NotFoundError, SandboxError, TimeoutError } from "e2b";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { rest } from "../support/rest.ts";
 import { newCodeSandbox, sdk, until } from "../support/sandboxes.ts";
 
 let sandbox: Sandbox;
@@ -348,7 +349,15 @@ describe("a sandbox of its own", () => {
 				headers: { "content-type": "application/json", "E2b-Sandbox-Port": "49999", ...headers },
 			});
 		expect((await call({ "E2b-Sandbox-Id": closed.sandboxId })).status).toBe(403);
-		expect((await call({ "E2b-Sandbox-Id": sandbox.sandboxId })).status).toBe(401);
+		const to = { "E2b-Sandbox-Id": sandbox.sandboxId };
+		const token = String((await rest("GET", `/sandboxes/${sandbox.sandboxId}`)).body.envdAccessToken);
+		const statuses = [];
+		for (const headers of [{}, { "X-Access-Token": token }, { "X-Access-Token": `${token}x` }, {}]) {
+			const answer = await call({ ...to, ...headers });
+			await answer.text();
+			statuses.push(answer.status);
+		}
+		expect(statuses).toEqual([401, 200, 401, 401]);
 	});
 
 	test("is connected to again with its state, and a run ends with its sandbox", async () => {
