@@ -1,5 +1,7 @@
+import { readdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
 import { Sandbox } from "e2b";
-import { describe, expect, test } from "vitest";
+import { describe, expect, inject, test } from "vitest";
 import { offshoot } from "../support/cli.ts";
 import { type Answer, rest } from "../support/rest.ts";
 import { deleteAtEnd, killAtEnd, newSandbox, sdk } from "../support/sandboxes.ts";
@@ -63,6 +65,26 @@ describe("another team", () => {
 		await rest("DELETE", `/api-keys/${key.body.id}`);
 	});
 
+	test("finds nothing of the first one by names in bodies and queries", async () => {
+		const source = await newSandbox();
+		const { snapshotId } = await source.createSnapshot({ name: `bodies-${Date.now()}:v1` });
+		deleteAtEnd(snapshotId);
+		const name = snapshotId.split(":")[0] ?? "";
+		const [team] = (await rest("GET", "/teams")).body;
+		const other = { "X-API-KEY": (await newTeam()).apiKey };
+		const status = async (method: string, path: string, body?: object) => (await rest(method, path, body, other)).status;
+		const found = async (path: string) => (await rest("GET", path, undefined, other)).body;
+		const named = encodeURIComponent(name);
+		expect(await status("POST", "/templates/tags", { target: snapshotId, tags: ["stolen"] })).toBe(404);
+		expect(await status("DELETE", "/templates/tags", { name, tags: ["v1"] })).toBe(404);
+		for (const path of ["/v2/sandboxes", "/sandboxes"]) expect(await status("POST", path, { templateID: snapshotId })).toBe(403);
+		for (const path of ["/v2/templates", "/templates"]) expect(await status("GET", `${path}?teamID=${team.teamID}`)).toBe(403);
+		expect(await status("GET", `/snapshots?name=${named}`)).toBe(400);
+		expect(await found(`/snapshots?sandboxID=${source.sandboxId}`)).toEqual([]);
+		expect(await found(`/v2/sandboxes?template=${named}`)).toEqual([]);
+		expect((await rest("GET", `/templates/${named}/tags`)).body).toMatchObject([{ tag: "v1" }]);
+	});
+
 	test("has lists of its own, and names of its own", async () => {
 		const other = await newTeam();
 		const options = { ...sdk(), apiKey: other.apiKey };
@@ -102,6 +124,14 @@ test("limits of a team are set while the server runs, and the client is told whi
 	killAtEnd(await Sandbox.create("base", options));
 });
 
+/** Whether the text is in the server's database, or what it writes beside it. */
+async function onDisk(text: string): Promise<boolean> {
+	const { dataDir } = inject("server");
+	const names = (await readdir(dataDir)).filter((name) => name.startsWith("offshoot.db"));
+	const files = await Promise.all(names.map((name) => readFile(join(dataDir, name))));
+	return files.some((bytes) => bytes.includes(text));
+}
+
 describe("keys", () => {
 	test("are made, used, renamed and revoked; a revoked one opens nothing from then on", async () => {
 		const { body: made } = await rest("POST", "/api-keys", { name: "ci" });
@@ -111,6 +141,9 @@ describe("keys", () => {
 		await rest("PATCH", `/api-keys/${made.id}`, { name: "build" });
 		const listed = (await rest("GET", "/api-keys")).body.find((key: { id: string }) => key.id === made.id);
 		expect(listed).toMatchObject({ name: "build", lastUsed: expect.any(String), createdBy: null });
+		expect(Date.parse(listed.firstUsed)).toBeGreaterThanOrEqual(Date.parse(listed.createdAt));
+		expect(await onDisk(made.id), "what is looked into").toBe(true);
+		expect(await onDisk(made.key)).toBe(false);
 		expect(JSON.stringify(listed)).not.toContain(made.key.slice(8, 30));
 		expect((await rest("DELETE", `/api-keys/${made.id}`)).status).toBe(204);
 		expect((await rest("GET", "/v2/sandboxes", undefined, headers)).status).toBe(401);

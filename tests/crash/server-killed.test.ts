@@ -1,8 +1,10 @@
+import { randomUUID } from "node:crypto";
 import { readdir, readFile } from "node:fs/promises";
 import { Sandbox } from "e2b";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { hostTraces } from "../support/host.ts";
 import { campaignLength, campaignSeed, pick, seededRandom } from "../support/random.ts";
+import { type Answer, restAt } from "../support/rest.ts";
 import { until } from "../support/sandboxes.ts";
 import { startTestServer, type TestServer } from "../support/server.ts";
 
@@ -16,12 +18,21 @@ beforeAll(async () => {
 });
 afterAll(() => server.destroy());
 
+interface KeyedRequest {
+	readonly path: string;
+	readonly key: string;
+	readonly body: object;
+}
+
 interface Known {
 	/** Sandboxes that were acknowledged as running, with the pid of a process that must live on. */
 	readonly running: Map<string, number>;
 	readonly paused: Map<string, number>;
 	/** Snapshots that were acknowledged. */
 	readonly snapshots: Set<string>;
+	/** What this round asked for with a key. */
+	keyed: KeyedRequest | undefined;
+	readonly random: () => number;
 }
 
 const KILLS = campaignLength(40, 300);
@@ -30,12 +41,18 @@ type Operation = (known: Known) => Promise<void>;
 
 const OPERATIONS: Readonly<Record<string, Operation>> = {
 	async create(known) {
-		const sandbox = await Sandbox.create("base", { ...server.sdk, timeoutMs: 3_600_000 });
-		known.running.set(sandbox.sandboxId, 0);
+		const key = randomUUID();
+		const request = { path: "/v2/sandboxes", key, body: { templateID: "base", timeout: 3600, metadata: { key } } };
+		known.keyed = request;
+		const { status, body } = await send(request);
+		if (status === 201) known.running.set(body.sandboxID, 0);
 	},
 	async snapshot(known) {
 		const [id] = pickRunning(known);
-		known.snapshots.add((await Sandbox.createSnapshot(id, server.sdk)).snapshotId);
+		const request = { path: `/sandboxes/${id}/snapshots`, key: randomUUID(), body: {} };
+		known.keyed = request;
+		const { status, body } = await send(request);
+		if (status === 201) known.snapshots.add(body.snapshotID);
 	},
 	async pause(known) {
 		const [id, pid] = pickRunning(known);
@@ -58,8 +75,48 @@ const OPERATIONS: Readonly<Record<string, Operation>> = {
 	},
 };
 
+function send({ path, key, body }: KeyedRequest): Promise<Answer> {
+	return restAt(server.url, "POST", path, body, { "X-API-KEY": server.apiKey, "Idempotency-Key": key });
+}
+
+/**
+ * Sends the round's request with its key again, as a client does that got no answer: one sandbox or snapshot must have
+ * come of both, the one that was acknowledged if there was an answer.
+ */
+async function repeatKeyed(known: Known, before: { running: Set<string>; snapshots: Set<string> }): Promise<void> {
+	const request = known.keyed;
+	known.keyed = undefined;
+	if (request === undefined) return;
+	const acknowledged = [...known.running.keys(), ...known.snapshots].filter(
+		(id) => !before.running.has(id) && !before.snapshots.has(id),
+	);
+	const body = await answered(request);
+	const made: string = body.sandboxID ?? body.snapshotID;
+	if (acknowledged.length > 0) expect([made]).toEqual(acknowledged);
+	if (body.snapshotID !== undefined) {
+		known.snapshots.add(made);
+		// The campaign deletes what it checked: all that is there was made in this round.
+		const listed = await Sandbox.listSnapshots(server.sdk).nextItems();
+		expect(listed.map(({ snapshotId }) => snapshotId)).toEqual([made]);
+		return;
+	}
+	known.running.set(made, 0);
+	const listed = await Sandbox.list({ ...server.sdk, query: { metadata: { key: request.key } } }).nextItems();
+	expect(listed.map(({ sandboxId }) => sandboxId)).toEqual([made]);
+}
+
+/** The request's answer, when what a request before it had left is in order. */
+async function answered(request: KeyedRequest): Promise<Answer["body"]> {
+	for (;;) {
+		const { status, body, headers } = await send(request);
+		if (status === 201) return body;
+		expect(headers.get("should-retry"), `${status} ${JSON.stringify(body)}`).toBe("true");
+		await new Promise((resolve) => setTimeout(resolve, 200));
+	}
+}
+
 function pickRunning(known: Known): [string, number] {
-	const [first] = [...known.running].sort(() => Math.random() - 0.5);
+	const [first] = [...known.running].sort(() => known.random() - 0.5);
 	if (first === undefined) throw new Error("no sandbox is running");
 	return first;
 }
@@ -121,7 +178,7 @@ test("SIGKILL in the middle of operations loses nothing acknowledged and leaks n
 }, async () => {
 	const seed = campaignSeed();
 	const random = seededRandom(seed);
-	const known: Known = { running: new Map(), paused: new Map(), snapshots: new Set() };
+	const known: Known = { running: new Map(), paused: new Map(), snapshots: new Set(), keyed: undefined, random };
 	for (let index = 0; index < 3; index++) await newWitness(known);
 	for (let round = 0; round < KILLS; round++) {
 		const name = pick(random, Object.keys(OPERATIONS));
@@ -133,12 +190,14 @@ test("SIGKILL in the middle of operations loses nothing acknowledged and leaks n
 			known.paused.set(id, pid);
 		}
 		// The operation may succeed, or fail because its server died: both are fine, losing something is not.
+		const before = { running: new Set(known.running.keys()), snapshots: new Set(known.snapshots) };
 		const operation = OPERATIONS[name]?.(known).catch(() => {});
 		await new Promise((resolve) => setTimeout(resolve, delay));
 		await server.killHard();
 		await operation;
 		await server.start();
 		try {
+			await repeatKeyed(known, before);
 			await checkKnown(known);
 		} catch (error) {
 			throw new Error(`round ${round} (${name}, killed after ${delay.toFixed(0)} ms, seed ${seed})`, { cause: error });
@@ -157,6 +216,25 @@ test("SIGKILL in the middle of operations loses nothing acknowledged and leaks n
 	const traces = await hostTraces(instance);
 	expect(traces).toEqual({ namespaces: [], links: [], tables: [], mounts: [], processes: [] });
 	await server.start();
+});
+
+test("end times are kept over a server's death, those that came meanwhile too", async () => {
+	const short = { ...server.sdk, timeoutMs: 1_000 };
+	const [ending, pausing, later] = await Promise.all([
+		Sandbox.create("base", short),
+		Sandbox.create("base", { ...short, lifecycle: { onTimeout: "pause" } }),
+		Sandbox.create("base", { ...server.sdk, timeoutMs: 3_600_000 }),
+	]);
+	await later.setTimeout(4_000);
+	const due = (await later.getInfo()).endAt.getTime();
+	await server.killHard();
+	await new Promise((resolve) => setTimeout(resolve, 1_000));
+	await server.start();
+	await until("the first to be gone", async () => !(await ending.isRunning()));
+	await until("the second to be paused", async () => (await pausing.getInfo()).state === "paused");
+	await until("the third to be gone", async () => !(await later.isRunning()));
+	expect(Date.now()).toBeGreaterThanOrEqual(due);
+	await pausing.kill();
 });
 
 test("a killed sandbox process ends its row with a 404 and frees what it held", async () => {

@@ -1,7 +1,7 @@
 import type { Sandbox as CodeSandbox } from "@e2b/code-interpreter";
 import { Sandbox, SandboxNotFoundError } from "e2b";
 import { expect, test } from "vitest";
-import { deleteAtEnd, newCodeSandbox, newSandbox, sdk, until } from "../support/sandboxes.ts";
+import { deleteAtEnd, killAtEnd, newCodeSandbox, newSandbox, sdk, until } from "../support/sandboxes.ts";
 
 /** A counter whose value exists in the memory of one process only; it is asked through a signal and a file. */
 const COUNTER = `python3 -u -c '
@@ -51,6 +51,36 @@ test("memory is captured: a process goes on counting, with its pid, in the clone
 	expect(inSource.pid).toBe(before.pid);
 	expect(inSource.count).toBeGreaterThan(before.count);
 	expect((await child.commands.list()).map((process) => process.pid)).toContain(handle.pid);
+});
+
+test("a kernel's threads and open files go on in clones, in forks and after a pause", async () => {
+	const source = await newCodeSandbox();
+	await source.runCode(`
+import os, threading, time
+log = open("/home/user/log", "a")
+log.write("of the source\\n")
+ticks = 0
+def tick():
+    global ticks
+    while True:
+        ticks += 1
+        time.sleep(0.01)
+threading.Thread(target=tick, daemon=True).start()
+own = os.getpid()`);
+	const { snapshotId } = await source.createSnapshot();
+	deleteAtEnd(snapshotId);
+	const clone = await newCodeSandbox(snapshotId);
+	const [fork] = await source.fork({ count: 1 });
+	if (fork === undefined || fork instanceof Error) throw fork ?? new Error("no fork");
+	killAtEnd(fork);
+	await source.pause();
+	await source.connect();
+	for (const [index, sandbox] of [source, clone, fork].entries()) {
+		// The line above is still in the kernel's buffer: only a file that stayed open can hold both.
+		await sandbox.runCode(`log.write("of number ${index}\\n"); log.flush(); before = ticks; time.sleep(0.3)`);
+		expect((await sandbox.runCode("(ticks > before + 3, before > 0, own == os.getpid())")).text).toBe("(True, True, True)");
+		expect(await sandbox.files.read("/home/user/log")).toBe(`of the source\nof number ${index}\n`);
+	}
 });
 
 test("two children and the source diverge, and the snapshot outlives the source", async () => {
@@ -103,6 +133,21 @@ test("listing pages through a sandbox's snapshots, newest first, and leaves out 
 	while (paginator.hasNext) pages.push((await paginator.nextItems()).map((snapshot) => snapshot.snapshotId));
 	expect(pages.map((page) => page.length)).toEqual([2, 1]);
 	expect(pages.flat()).toEqual(made.toReversed());
+});
+
+test("snapshots that stay are listed once each, while others come and go between pages", async () => {
+	const source = await newSandbox();
+	const take = async () => (await source.createSnapshot()).snapshotId;
+	const [stays, goes, staysToo, oldest] = [await take(), await take(), await take(), await take()].toReversed();
+	for (const id of [stays, staysToo, oldest]) deleteAtEnd(String(id));
+	const listed: string[] = [];
+	const pages = Sandbox.listSnapshots({ ...sdk(), sandboxId: source.sandboxId, limit: 1 });
+	const next = async () => listed.push(...(await pages.nextItems()).map(({ snapshotId }) => snapshotId));
+	await next();
+	await Sandbox.deleteSnapshot(String(goes), sdk());
+	deleteAtEnd(await take());
+	while (pages.hasNext) await next();
+	expect(listed).toEqual([stays, staysToo, oldest]);
 });
 
 test("deleting answers true, then false; a deleted snapshot starts nothing", async () => {
@@ -242,6 +287,33 @@ test("fork makes five siblings that all go on from the same instant", async () =
 		await Promise.all(forks.map((fork) => fork.kill()));
 	}
 });
+
+test("forks are all of one instant: what a process made of chance, they share up to the same line", async () => {
+	const source = await newSandbox();
+	const diary = "import os, time\nwhile True: print(os.urandom(8).hex()); time.sleep(0.02)";
+	await source.commands.run(`python3 -u -c '${diary}' > /dev/shm/diary`, { background: true, timeoutMs: 0 });
+	await until("some lines", async () => Number((await source.commands.run("wc -l < /dev/shm/diary || echo 0")).stdout) > 20);
+	const forks = (await source.fork({ count: 3 })).map((fork) => {
+		if (fork instanceof Error) throw fork;
+		return killAtEnd(fork);
+	});
+	const diaries = await Promise.all([source, ...forks].map((sandbox) => diaryAfter(sandbox)));
+	const shared = diaries.flatMap((one, index) => diaries.slice(index + 1).map((other) => sharedLines(one, other)));
+	expect(shared[0]).toBeGreaterThan(20);
+	expect(new Set(shared).size, shared.join()).toBe(1);
+});
+
+/** The lines so far, when enough came after the sandbox's first to set it apart from others. */
+async function diaryAfter(sandbox: Sandbox): Promise<string[]> {
+	const read = async () => (await sandbox.files.read("/dev/shm/diary")).split("\n");
+	const { length } = await read();
+	await until("more lines", async () => (await read()).length > length + 3);
+	return read();
+}
+
+function sharedLines(one: readonly string[], other: readonly string[]): number {
+	return one.findIndex((line, index) => line !== other[index]);
+}
 
 test("snapshots of a killed and of a paused sandbox are refused as not found", async () => {
 	const killed = await newSandbox();
