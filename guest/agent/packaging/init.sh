@@ -36,7 +36,8 @@ agent() {
 }
 
 interpreter() {
-	OFFSHOOT_NODE_COMMAND="[\"$home/bin/offshoot-kernel\",\"--inhibit-cache\",\"--library-path\",\"$home/lib\",\"--preload\",\"$home/lib/preload.so\",\"$home/bin/runtime\",\"--title=offshoot-kernel\",\"--require\",\"$home/lib/start.cjs\"]" \
+	OFFSHOOT_PROGRAMS=$programs/cgroup.procs \
+		OFFSHOOT_NODE_COMMAND="[\"$home/bin/offshoot-kernel\",\"--inhibit-cache\",\"--library-path\",\"$home/lib\",\"--preload\",\"$home/lib/preload.so\",\"$home/bin/runtime\",\"--title=offshoot-kernel\",\"--require\",\"$home/lib/start.cjs\"]" \
 		MALLOC_ARENA_MAX=1 \
 		$home/bin/offshoot-interp $runtime --title=offshoot-interp $flags $home/interpreter/main.js
 }
@@ -45,8 +46,14 @@ key=$OFFSHOOT_CONTROL_KEY
 with_interpreter=$OFFSHOOT_INTERPRETER
 unset OFFSHOOT_CONTROL_KEY OFFSHOOT_INTERPRETER
 
-$busybox mkdir -p /run/offshoot
+# What users start, however it is started, is in one cgroup: a fork or a thread too many in it fails with EAGAIN as on
+# Linux, while the services go on. The host reads it, and ends what keeps on trying.
+programs=/run/offshoot/cgroup/programs
+$busybox mkdir -p /run/offshoot/cgroup
+if $busybox mount -t cgroup2 cgroup /run/offshoot/cgroup && $busybox mkdir $programs; then
+	echo 1024 >$programs/pids.max
+fi
 cd /
-supervise $home/bin/offshoot-sysd /run/offshoot/sysd.sock &
+supervise $home/bin/offshoot-sysd /run/offshoot/sysd.sock $programs/cgroup.procs &
 if [ "$with_interpreter" = 1 ] && [ -e $home/interpreter/main.js ]; then supervise interpreter & fi
 supervise agent

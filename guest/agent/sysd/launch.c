@@ -56,6 +56,18 @@ static bool open_terminal(const char *path) {
 	return true;
 }
 
+/* Writing 0 to it makes the writer a member; -1 where there is no such group. */
+static int members = -1;
+
+void launch_into(const char *path) {
+	members = open(path, O_WRONLY | O_CLOEXEC);
+}
+
+/* Root in here may have taken the group away: better a program without it than none. */
+static void join_group(void) {
+	if (members >= 0 && write(members, "0", 1) != 1) return;
+}
+
 /* The descriptors are all above 2 (main opens 0 to 2), so no dup2 here overwrites one that is still needed. */
 static bool use_descriptors(const int standard[3]) {
 	for (int i = 0; i < 3; i++)
@@ -86,6 +98,7 @@ __attribute__((noinline)) static enum launch_stage child(const struct launch *l,
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	umask(022);
 	setsid();
+	join_group();
 	enum launch_stage stage = STAGE_RESOURCES;
 	bool ok = l->terminal != NULL ? open_terminal(l->terminal) : use_descriptors(l->standard);
 	if (ok) {

@@ -1,4 +1,7 @@
-/* sysd SOCKET: serves until it is killed. */
+/*
+ * sysd SOCKET [MEMBERS]: serves until it is killed. MEMBERS is the cgroup.procs of the group that programs belong to;
+ * where there is none they stay in sysd's own.
+ */
 #define _GNU_SOURCE
 #include "sysd.h"
 
@@ -84,12 +87,13 @@ static void clean_descriptors(void) {
 }
 
 int main(int argc, char **argv) {
-	if (argc != 2) {
-		fprintf(stderr, "usage: sysd SOCKET\n");
+	if (argc < 2 || argc > 3) {
+		fprintf(stderr, "usage: sysd SOCKET [MEMBERS]\n");
 		return 2;
 	}
 	clean_descriptors();
 	signal(SIGPIPE, SIG_IGN);
+	if (argc == 3) launch_into(argv[2]);
 	loop = epoll_create1(EPOLL_CLOEXEC);
 	if (loop < 0) die("epoll");
 	struct source listener, children;

@@ -125,6 +125,8 @@ struct launch {
 	const char *terminal;
 };
 enum launch_stage { STAGE_RESOURCES, STAGE_CREDENTIALS, STAGE_CWD, STAGE_EXEC };
+/* Programs started from now on are members of the cgroup whose cgroup.procs this is; without one they stay in ours. */
+void launch_into(const char *path);
 int launch(const struct launch *l, pid_t *pid, enum launch_stage *stage);
 
 void watch_add(struct connection *c, struct reader *r);

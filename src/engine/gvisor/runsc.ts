@@ -30,6 +30,8 @@ const COMMON_FLAGS = [
 	// sudo in the guest needs set-user-id programs to work.
 	"--allow-suid",
 	"--net-raw",
+	// Under the older version a limit of processes is heeded by some forks only.
+	"--in-sandbox-cgroup=v2",
 ];
 
 export function createRunsc(options: RunscOptions): Runsc {

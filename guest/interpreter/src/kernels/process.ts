@@ -5,12 +5,15 @@
 
 import { type ChildProcess, type StdioOptions, spawn } from "node:child_process";
 import { existsSync } from "node:fs";
-import { stat } from "node:fs/promises";
+import { stat, writeFile } from "node:fs/promises";
 import type { Readable, Writable } from "node:stream";
 import { KernelUnavailable } from "./kernel.ts";
 
 const SETPRIV = "/usr/bin/setpriv";
 const DIE_WITH_PARENT: readonly string[] = existsSync(SETPRIV) ? [SETPRIV, "--pdeathsig", "KILL"] : [];
+
+/** The `cgroup.procs` of what users start; undefined where there is no such group. */
+const PROGRAMS = process.env.OFFSHOOT_PROGRAMS;
 
 /** Last part of what a kernel wrote before it died, kept for the error message. Characters. */
 const KEPT_DIAGNOSTICS = 4_000;
@@ -60,6 +63,7 @@ export class KernelProcess {
 			child.once("error", (error) => reject(new KernelUnavailable(`${program}: ${error.message}`, { cause: error })));
 		});
 		if (child.pid === undefined) throw new KernelUnavailable(`${program}: no process was started`);
+		await joinPrograms(child.pid);
 		return new KernelProcess(child, child.pid);
 	}
 
@@ -109,6 +113,12 @@ export function collectDiagnostics(...streams: Readable[]): () => string {
 		});
 	}
 	return () => text.trim();
+}
+
+/** Whatever the kernel starts is a member as well: it counts for the sandbox's limit of processes. */
+async function joinPrograms(pid: number): Promise<void> {
+	// One that has ended already is its user's to hear of; a guest without the group has no limit.
+	if (PROGRAMS !== undefined) await writeFile(PROGRAMS, String(pid), { flag: "r+" }).catch(() => undefined);
 }
 
 async function requireDirectory(path: string): Promise<void> {
