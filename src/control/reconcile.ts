@@ -5,7 +5,7 @@
  * | row          | container         | becomes                                                                    |
  * |--------------|-------------------|----------------------------------------------------------------------------|
  * | starting     | any               | nothing: nobody knows its id                                               |
- * | running      | alive             | adopted as it is                                                           |
+ * | running      | alive             | adopted as it is; let run, if it stood still for its limits                |
  * | running      | none              | ended                                                                      |
  * | snapshotting | alive / none      | running / ended; the artifact goes                                         |
  * | pausing      | frozen or none    | paused if the artifact is published: the guest did nothing since           |

@@ -85,6 +85,14 @@ export interface GuestProcess {
 	readonly memoryBytes: number;
 }
 
+/** Processes and threads of what users started in a guest, which bounds their number itself: a fork too many fails. */
+export interface GuestPrograms {
+	readonly count: number;
+	readonly max: number;
+	/** Forks that failed for it so far. */
+	readonly refused: number;
+}
+
 /**
  * What the host holds a container to, and the means to act before it must. The guest is told `Resources.memoryMB`;
  * the host allows more, so that the engine's own memory fits and somebody can choose what ends when the guest takes
@@ -105,6 +113,10 @@ export interface ContainerLimits {
 	killProcess(id: string, pid: number, signal: AbortSignal): Promise<void>;
 	/** Sends SIGKILL to a guest's process group. */
 	killGroup(id: string, groupId: number, signal: AbortSignal): Promise<void>;
+	/** Undefined: this guest does not bound its programs. */
+	programs(id: string, signal: AbortSignal): Promise<GuestPrograms | undefined>;
+	/** Sends SIGKILL to everything that users started, at once: nothing can fork away from it. The guest's services live on. */
+	killPrograms(id: string, signal: AbortSignal): Promise<void>;
 }
 
 export type ContainerStatus = "created" | "running" | "paused" | "stopped";
@@ -122,6 +134,16 @@ export interface TakenOutput {
 	readonly text: string;
 	/** How much there was in all. */
 	readonly bytes: number;
+}
+
+/** A container that may stand still for ever: nobody could let it run again, so that all that is left is to remove it. */
+export class StuckError extends AggregateError {
+	override readonly name = "StuckError";
+
+	/** @param errors what happened, in this order */
+	constructor(containerId: string, errors: readonly unknown[]) {
+		super(errors, `container ${containerId} could not be let run again: ${errors.join("; ")}`);
+	}
 }
 
 export interface SandboxEngine {
@@ -158,8 +180,18 @@ export interface SandboxEngine {
 	 * memory, no processes, nothing of other mounts. Otherwise as `checkpoint`.
 	 */
 	captureFiles(id: string, imageDir: string, signal: AbortSignal): Promise<ImageFacts>;
+	/** @param signal undoes it when aborted before the container stands still @throws whatever was the matter; it runs then */
 	pause(id: string, signal: AbortSignal): Promise<void>;
+	/** No error when it runs already. @param signal ends the waiting for other calls */
 	resume(id: string, signal: AbortSignal): Promise<void>;
+	/**
+	 * Stops a running container while `work` goes on and lets it run afterwards, whatever becomes of `work`; one that is
+	 * paused already stays so. A guest that is too busy to answer does so then. Other calls that stop the container or
+	 * need it as it is wait; after a kill of the server it is found paused.
+	 * @param signal ends the waiting for them
+	 * @throws StuckError when it could not be let run again; what `work` throws; Error when it did not stop, and runs
+	 */
+	whileStill<T>(id: string, work: () => Promise<T>, signal: AbortSignal): Promise<T>;
 	/** Ends the container and removes all the engine keeps for it. No error if there is none. */
 	remove(id: string, signal: AbortSignal): Promise<void>;
 	/**

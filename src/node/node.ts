@@ -6,7 +6,7 @@ import { capture, factsOf } from "./capture.ts";
 import { ContainersAhead } from "./containers-ahead.ts";
 import { watchExits } from "./exits.ts";
 import { readGuestMetrics } from "./guest-metrics.ts";
-import { endedByLimit, watchLimits } from "./limits/index.ts";
+import { endedByLimit, type LimitsWatch, watchLimits } from "./limits/index.ts";
 import type { NodeOptions } from "./options.ts";
 import { OutputWatch } from "./output.ts";
 import type { ContainerRecord } from "./records.ts";
@@ -47,7 +47,8 @@ export class LocalNode implements NodeClient {
 	/** Containers that stand still for a pause: nothing that is asked of their guests can happen. */
 	readonly #frozen = new Set<string>();
 	readonly #ahead: ContainersAhead;
-	readonly #stopWatching: () => void;
+	readonly #limits: LimitsWatch;
+	readonly #stopWatching: () => Promise<void>;
 	readonly #output: OutputWatch;
 
 	constructor(options: NodeOptions) {
@@ -56,7 +57,7 @@ export class LocalNode implements NodeClient {
 		this.#options = options;
 		this.#output = new OutputWatch(options.records, options.engines, (record) => void this.#end(record, FLOODED));
 		const stopExits = watchExits(options.records, (record) => void this.#exited(record));
-		const stopLimits = watchLimits({
+		this.#limits = watchLimits({
 			...options,
 			isFrozen: (containerId) => this.#frozen.has(containerId),
 			onHopeless: (record, reason) => void this.#end(record, reason),
@@ -64,7 +65,7 @@ export class LocalNode implements NodeClient {
 		});
 		this.#stopWatching = () => {
 			stopExits();
-			stopLimits();
+			return this.#limits.stop();
 		};
 	}
 
@@ -138,7 +139,10 @@ export class LocalNode implements NodeClient {
 		const record = this.#ready(order);
 		const engine = await this.#options.engines.open(record.engine);
 		const state = (await engine.list(signal)).find((container) => container.id === record.containerId);
-		if (state?.status === "paused") await engine.resume(record.containerId, signal);
+		if (state?.status === "paused") {
+			if (!this.#frozen.has(record.containerId)) await this.#limits.beforeResume(record, signal);
+			await engine.resume(record.containerId, signal);
+		}
 		this.#frozen.delete(record.containerId);
 	}
 
@@ -239,7 +243,7 @@ export class LocalNode implements NodeClient {
 
 	/** Stops watching; sandboxes live on. */
 	async close(): Promise<void> {
-		this.#stopWatching();
+		await this.#stopWatching();
 		this.#output.close();
 		await this.#ahead.close();
 		await Promise.allSettled(this.#removing.values());

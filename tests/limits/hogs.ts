@@ -7,7 +7,17 @@ while True: held.append(bytearray(50 << 20))"`;
 
 export const CPU_BURNER = "for n in 1 2 3 4; do (while :; do :; done) & done; wait";
 
-export const FORK_BOMB = "bomb() { bomb | bomb & }; bomb; sleep 60";
+export const FORK_BOMB = "bomb() { bomb | bomb & }; bomb; sleep 600";
+
+/** Grows faster, and heeds no failed fork at all. */
+export const PYTHON_FORK_BOMB = `python3 -c "
+import os
+while True:
+  try: os.fork()
+  except OSError: pass"`;
+
+/** No two of its processes share a process group. */
+export const SCATTERED_FORK_BOMB = PYTHON_FORK_BOMB.replace("os.fork()", "os.fork() == 0 and os.setsid()");
 
 /** Takes all but a little of the disk, then writes that little full again and again. */
 export const DISK_FILLER =

@@ -3,7 +3,7 @@ import { connect } from "node:net";
 import { join } from "node:path";
 import { type Static, Type } from "typebox";
 import { Value } from "typebox/value";
-import type { GuestProcess } from "../types.ts";
+import type { GuestProcess, GuestPrograms } from "../types.ts";
 
 /**
  * The socket through which runsc speaks to a sandbox. What `runsc trace procfs` and `runsc kill -pid` do is asked for
@@ -15,6 +15,11 @@ export interface ControlSocket {
 	processes(signal: AbortSignal): Promise<readonly GuestProcess[]>;
 	killProcess(pid: number, signal: AbortSignal): Promise<void>;
 	killGroup(groupId: number, signal: AbortSignal): Promise<void>;
+	/** Undefined: the guest has no such cgroup. */
+	programs(signal: AbortSignal): Promise<GuestPrograms | undefined>;
+	killPrograms(signal: AbortSignal): Promise<void>;
+	/** Undoes one stop of the guest, under way or done. The guest counts them: one too many ends the sandbox. */
+	endStop(signal: AbortSignal): Promise<void>;
 }
 
 const SIGKILL = 9;
@@ -32,7 +37,33 @@ export async function openControlSocket(stateDir: string, id: string): Promise<C
 		processes: async (signal) => parseProcesses(await call(path, "containerManager.ProcfsDump", null, signal)),
 		killProcess: (pid, signal) => kill(pid, TO_PROCESS, signal),
 		killGroup: (groupId, signal) => kill(groupId, TO_GROUP, signal),
+		programs: async (signal) => {
+			const Args = ["pids.current", "pids.max", "pids.events"].map((name) => ({ file: programsFile(name) }));
+			return readPrograms(await call(path, "Cgroups.ReadControlFiles", { Args }, signal));
+		},
+		killPrograms: async (signal) => {
+			const Args = [{ file: programsFile("cgroup.kill"), value: "1" }];
+			const [done] = Value.Parse(Controls, await call(path, "Cgroups.WriteControlFiles", { Args }, signal)).results;
+			if (done?.is_error) throw new Error(`killing the sandbox's programs: ${done.value}`);
+		},
+		endStop: async (signal) => void (await call(path, "containerManager.Resume", null, signal)),
 	};
+}
+
+/** Of the guest's cgroup of programs, which its init makes (guest/agent/packaging/init.sh). */
+function programsFile(name: string) {
+	return { controller: "pids", path: "/programs", name };
+}
+
+const Controls = Type.Object({ results: Type.Array(Type.Object({ value: Type.String(), is_error: Type.Boolean() })) });
+
+function readPrograms(answer: unknown): GuestPrograms | undefined {
+	const { results } = Value.Parse(Controls, answer);
+	if (results.some(({ is_error }) => is_error)) return undefined;
+	const [count, max, events] = results.map(({ value }) => value);
+	const refused = /^max (\d+)$/m.exec(events ?? "")?.[1];
+	// Without a limit the file says "max".
+	return { count: Number(count), max: max === "max" ? Infinity : Number(max), refused: Number(refused) };
 }
 
 const State = Type.Object({ sandbox: Type.Object({ controlSocketPath: Type.String() }) });

@@ -13,6 +13,7 @@ import type {
 	SandboxEngine,
 	TakenOutput,
 } from "../types.ts";
+import { openControlSocket } from "./control-socket.ts";
 import { inspectFilesImage } from "./files-image.ts";
 import { inspectImage } from "./image.ts";
 import { containerLimits, MAX_TASKS } from "./limits.ts";
@@ -20,6 +21,7 @@ import { killContainer } from "./orphans.ts";
 import { takeTail } from "./output.ts";
 import type { Runsc } from "./runsc.ts";
 import { bindSpec, newSpec, withColdStart } from "./spec.ts";
+import { Standstill } from "./standstill.ts";
 
 /**
  * SandboxEngine on gVisor. Guarantees: a checkpoint never ends its container, and is reported only after it was found
@@ -39,6 +41,8 @@ export interface GvisorOptions {
 }
 
 const EXIT_TIMEOUT_MS = 10_000;
+/** Less than the removal of a container may take, which waits for a stop that is under way. */
+const STOP_TIMEOUT_MS = 25_000;
 /** In a container's bundle: runsc's messages while it starts, then what the container's first process prints. */
 const LOG_FILE = "runsc.log";
 
@@ -56,6 +60,7 @@ class GvisorEngine implements SandboxEngine {
 	readonly #overlayDir: string;
 	readonly #cgroups: Cgroups | undefined;
 	readonly #created = new Set<string>();
+	readonly #standstill: Standstill;
 
 	constructor(options: GvisorOptions) {
 		this.build = options.build;
@@ -64,6 +69,11 @@ class GvisorEngine implements SandboxEngine {
 		this.#bundleDir = options.bundleDir;
 		this.#overlayDir = options.overlayDir;
 		this.#cgroups = options.cgroups;
+		this.#standstill = new Standstill({
+			runsc: options.runsc,
+			endStop: async (id, signal) => (await openControlSocket(options.stateDir, id)).endStop(signal),
+			stopTimeoutMs: STOP_TIMEOUT_MS,
+		});
 		this.limits = options.cgroups && containerLimits(options.cgroups, options.stateDir);
 	}
 
@@ -134,27 +144,41 @@ class GvisorEngine implements SandboxEngine {
 
 	async checkpoint(id: string, imageDir: string, signal: AbortSignal): Promise<ImageFacts> {
 		await mkdir(imageDir, { mode: 0o700 });
-		const started = performance.now();
 		// Without -leave-running a save that fails ends the sandbox.
-		await this.#runsc.call(["checkpoint", "-leave-running", "-compression=none", `-image-path=${imageDir}`, id], signal);
-		const pauseMs = performance.now() - started;
+		const pauseMs = await this.#capture(
+			id,
+			["checkpoint", "-leave-running", "-compression=none", `-image-path=${imageDir}`],
+			signal,
+		);
 		return { ...(await inspectImage(imageDir)), pauseMs };
 	}
 
 	async captureFiles(id: string, imageDir: string, signal: AbortSignal): Promise<ImageFacts> {
 		await mkdir(imageDir, { mode: 0o700 });
-		const started = performance.now();
-		await this.#runsc.call(["fscheckpoint", "-leave-running", `-image-path=${imageDir}`, id], signal);
-		const pauseMs = performance.now() - started;
+		const pauseMs = await this.#capture(id, ["fscheckpoint", "-leave-running", `-image-path=${imageDir}`], signal);
 		return { files: await inspectFilesImage(imageDir), memoryBytes: 0, pauseMs };
 	}
 
-	async pause(id: string, signal: AbortSignal): Promise<void> {
-		await this.#runsc.call(["pause", id], signal);
+	/** @returns ms that it took */
+	#capture(id: string, command: readonly string[], signal: AbortSignal): Promise<number> {
+		const work = async () => {
+			const started = performance.now();
+			await this.#runsc.call([...command, id], signal);
+			return performance.now() - started;
+		};
+		return this.#standstill.during(id, work, signal);
 	}
 
-	async resume(id: string, signal: AbortSignal): Promise<void> {
-		await this.#runsc.call(["resume", id], signal);
+	pause(id: string, signal: AbortSignal): Promise<void> {
+		return this.#standstill.pause(id, signal);
+	}
+
+	resume(id: string, signal: AbortSignal): Promise<void> {
+		return this.#standstill.resume(id, signal);
+	}
+
+	whileStill<T>(id: string, work: () => Promise<T>, signal: AbortSignal): Promise<T> {
+		return this.#standstill.whileStill(id, work, signal);
 	}
 
 	async remove(id: string, signal: AbortSignal): Promise<void> {

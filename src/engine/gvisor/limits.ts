@@ -8,8 +8,8 @@ import { openControlSocket } from "./control-socket.ts";
  * promised, and whoever watches ends guest processes before they are met.
  */
 
-/** Host tasks of one container: roughly three for each guest process. */
-export const MAX_TASKS = 4096;
+/** Host tasks of one container: up to four for each guest process, of which the guest allows its programs 1,024. */
+export const MAX_TASKS = 6144;
 
 const MB = 1024 * 1024;
 /** Above the guest's memory: what a guest at full speed allocates until it has been stopped, and the engine's own. */
@@ -29,6 +29,8 @@ export function containerLimits(cgroups: Cgroups, stateDir: string): ContainerLi
 		processes: async (id, signal) => (await openControlSocket(stateDir, id)).processes(signal),
 		killProcess: async (id, pid, signal) => (await openControlSocket(stateDir, id)).killProcess(pid, signal),
 		killGroup: async (id, groupId, signal) => (await openControlSocket(stateDir, id)).killGroup(groupId, signal),
+		programs: async (id, signal) => (await openControlSocket(stateDir, id)).programs(signal),
+		killPrograms: async (id, signal) => (await openControlSocket(stateDir, id)).killPrograms(signal),
 	};
 }
 

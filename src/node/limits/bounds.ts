@@ -9,7 +9,9 @@ const FASTEST_GROWTH = 4 * MB;
 const SOONEST_MS = 5;
 const LATEST_MS = 500;
 /** Of the host tasks a container may have. */
-const TASKS_SHARE = 0.35;
+const TASKS_SHARE = 0.75;
+/** Host tasks above which a guest may have so many processes that it answers late. */
+const MANY_TASKS = 256;
 
 /** Used bytes above which a guest process must end. */
 export function memoryBound({ memoryMB }: Resources): number {
@@ -21,9 +23,14 @@ export function memoryTarget(resources: Resources): number {
 	return memoryBound(resources) * 0.75;
 }
 
-/** Host tasks above which guest processes must end. */
+/** Host tasks above which guest processes must end whatever the guest itself allows. */
 export function tasksBound(maxTasks: number): number {
 	return Math.floor(maxTasks * TASKS_SHARE);
+}
+
+/** True while a guest may have so many processes that it must be looked at, and stopped to be spoken to. */
+export function isCrowded({ tasks }: ContainerUsage): boolean {
+	return tasks > MANY_TASKS;
 }
 
 /** True while the charged bytes, which include file cache, are so many that the exact figure is needed. */

@@ -1,1 +1,1 @@
-export { endedByLimit, watchLimits } from "./watch.ts";
+export { endedByLimit, type LimitsWatch, watchLimits } from "./watch.ts";

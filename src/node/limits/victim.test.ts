@@ -26,6 +26,19 @@ test("nobody ends when ending everybody would not give back enough", () => {
 test("the largest family is the process group with most members, unless a service is among them", () => {
 	const bomb = [30, 31, 32].map((pid) => process(pid, 1, { groupId: 30 }));
 	const besideAgent = [40, 41, 42, 43].map((pid) => process(pid, 1, { groupId: 2 }));
-	expect(largestFamily([...SERVICES, ...besideAgent, ...bomb, process(50, 1)])).toEqual({ groupId: 30, count: 3 });
-	expect(largestFamily(SERVICES)).toBeUndefined();
+	const all = [...SERVICES, ...besideAgent, ...bomb, process(50, 1)];
+	expect(largestFamily(all, all)).toEqual({ groupId: 30, members: bomb });
+	expect(largestFamily(SERVICES, SERVICES)).toBeUndefined();
+});
+
+test("a family is counted by those of it that are to blame, and ends with all its members", () => {
+	const hogs = [30, 31].map((pid) => process(pid, 900, { groupId: 30 }));
+	const parent = process(29, 1, { groupId: 30 });
+	const others = [40, 41, 42, 43].map((pid) => process(pid, 1, { groupId: 40 }));
+	expect(largestFamily(hogs, [...SERVICES, parent, ...hogs, ...others])).toEqual({ groupId: 30, members: [parent, ...hogs] });
+});
+
+test("no family is to blame when each process has a group of its own", () => {
+	const strangers = [30, 31, 32, 33, 34].map((pid) => process(pid, 1));
+	expect(largestFamily(strangers, [...SERVICES, ...strangers])).toBeUndefined();
 });

@@ -23,18 +23,26 @@ export function largestProcesses(processes: readonly GuestProcess[], bytes: numb
 	return held >= bytes ? victims : [];
 }
 
+/** A process group. */
 export interface ProcessFamily {
 	readonly groupId: number;
-	readonly count: number;
+	readonly members: readonly GuestProcess[];
 }
 
-/** The process group with most processes, of those without a service in it. */
-export function largestFamily(processes: readonly GuestProcess[]): ProcessFamily | undefined {
+/** Of the processes to blame, at least so many are of the family that ends for it. */
+const SMALLEST_SHARE = 0.25;
+
+/**
+ * The process group that most of `blamed` are of; none when they are of many, so that no one of them is to blame.
+ * @param processes all that there are
+ */
+export function largestFamily(blamed: readonly GuestProcess[], processes: readonly GuestProcess[]): ProcessFamily | undefined {
+	const services = new Set(processes.filter(isService).map(({ groupId }) => groupId));
 	const counts = new Map<number, number>();
-	for (const { groupId } of processes) counts.set(groupId, (counts.get(groupId) ?? 0) + 1);
-	for (const process of processes) if (isService(process)) counts.delete(process.groupId);
+	for (const { groupId } of blamed) if (!services.has(groupId)) counts.set(groupId, (counts.get(groupId) ?? 0) + 1);
 	const [largest] = [...counts].sort(([, a], [, b]) => b - a);
-	return largest && { groupId: largest[0], count: largest[1] };
+	if (largest === undefined || largest[1] < SMALLEST_SHARE * blamed.length) return undefined;
+	return { groupId: largest[0], members: processes.filter(({ groupId }) => groupId === largest[0]) };
 }
 
 function isService({ program, args }: GuestProcess): boolean {

@@ -1,14 +1,18 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Logger } from "pino";
-import type { ContainerLimits, Engines } from "../../engine/index.ts";
+import { type ContainerLimits, type Engines, StuckError } from "../../engine/index.ts";
 import type { ContainerRecord, Records } from "../records.ts";
-import { memoryBound, needsExactFigure, nextLook, tasksBound } from "./bounds.ts";
-import { type Relief, relieveMemory, relieveTasks } from "./relief.ts";
+import { memoryBound, needsExactFigure, nextLook } from "./bounds.ts";
+import { ForkLooks } from "./fork-looks.ts";
+import { relieveForks } from "./fork-relief.ts";
+import { relieveMemory, relieveStopped } from "./memory-relief.ts";
+import type { Relief } from "./relief.ts";
 
 /**
  * Holds every ready container to its memory and its number of processes. gVisor has no OOM killer of its own, and the
  * host's would end the whole sandbox; so usage is looked at from outside, the more often the nearer it is to its
- * bound, and the guest's largest process ends first.
+ * bound, and the guest's largest process ends first. The number of processes is bounded in the guest; what goes on
+ * forking there is ended from here.
  */
 export interface LimitsWatchOptions {
 	readonly records: Records;
@@ -24,8 +28,15 @@ export interface LimitsWatchOptions {
 
 const SCAN_MS = 250;
 
-/** @returns stops the watch; it has no effect on containers */
-export function watchLimits(options: LimitsWatchOptions): () => void {
+export interface LimitsWatch {
+	/** To be called before a container that was found paused goes on. Whatever fails, it may go on. */
+	beforeResume(record: ContainerRecord, signal: AbortSignal): Promise<void>;
+	/** Has no effect on containers; resolves when none stands still for the watch any more. */
+	stop(): Promise<void>;
+}
+
+export function watchLimits(options: LimitsWatchOptions): LimitsWatch {
+	const guards = new Set<Promise<void>>();
 	const guarded = new Map<string, AbortController>();
 	const scan = () => {
 		const ready = options.records.all().filter((record) => record.phase === "ready");
@@ -39,36 +50,55 @@ export function watchLimits(options: LimitsWatchOptions): () => void {
 			if (guarded.has(record.containerId)) continue;
 			const stop = new AbortController();
 			guarded.set(record.containerId, stop);
-			guard(options, record, stop.signal).catch((error) => {
+			const guarding = guard(options, record, stop.signal).catch((error) => {
 				if (stop.signal.aborted) return;
 				options.log.error({ err: error, sandboxId: record.sandboxId }, "watching the limits of a sandbox failed; trying again");
 				guarded.delete(record.containerId);
 			});
+			guards.add(guarding);
+			void guarding.finally(() => guards.delete(guarding));
 		}
 	};
 	const timer = setInterval(scan, SCAN_MS);
-	return () => {
-		clearInterval(timer);
-		for (const stop of guarded.values()) stop.abort();
+	return {
+		beforeResume: async (record, signal) => {
+			const relief = await reliefOf(options, record);
+			await (relief && relieveStopped(relief, signal))?.catch((error) =>
+				options.log.warn({ err: error, sandboxId: record.sandboxId }, "a sandbox found paused could not be relieved"),
+			);
+		},
+		stop: async () => {
+			clearInterval(timer);
+			for (const stop of guarded.values()) stop.abort();
+			await Promise.all(guards);
+		},
 	};
 }
 
 /** Ends with the container, or when it was given up. @throws what makes watching it impossible */
 async function guard(options: LimitsWatchOptions, record: ContainerRecord, signal: AbortSignal): Promise<void> {
-	const { engines, log, isFrozen, onHopeless, onEnded } = options;
-	const { limits } = await engines.open(record.engine);
-	if (limits === undefined) return;
-	const relief = { limits, record, log, tell: (what: string) => onEnded(record, what) };
+	const { isFrozen, onHopeless } = options;
+	const relief = await reliefOf(options, record);
+	if (relief === undefined) return;
+	const { limits } = relief;
+	const forks = new ForkLooks(relief);
 	let failures = 0;
 	while (!signal.aborted) {
-		const outcome = isFrozen(record.containerId) ? UNTOUCHED : await look(relief, signal);
-		failures = outcome.failed ? failures + 1 : 0;
+		const outcome = isFrozen(record.containerId) ? UNTOUCHED : await look(relief, forks, signal);
+		failures = outcome.failed === undefined ? 0 : failures + 1;
 		if (outcome.hopeless !== undefined) return onHopeless(record, outcome.hopeless);
-		if (failures >= MAX_FAILURES) return onHopeless(record, outOfMemory(record));
+		if (outcome.failed !== undefined && failures >= MAX_FAILURES) return onHopeless(record, outcome.failed);
 		const usedBytes = usedNow(limits, record);
 		if (usedBytes === undefined) return;
-		await sleep(outcome.failed ? RETRY_MS : nextLook(usedBytes, record.resources), undefined, { signal });
+		await sleep(outcome.failed !== undefined ? RETRY_MS : nextLook(usedBytes, record.resources), undefined, { signal });
 	}
+}
+
+/** Undefined where the host does not bound containers. */
+async function reliefOf({ engines, log, onEnded }: LimitsWatchOptions, record: ContainerRecord): Promise<Relief | undefined> {
+	const engine = await engines.open(record.engine);
+	const { limits } = engine;
+	return limits && { engine, limits, record, log, tell: (what) => onEnded(record, what) };
 }
 
 /** A sandbox above its bounds that cannot even be spoken to so often is beyond help. */
@@ -78,25 +108,24 @@ const RETRY_MS = 250;
 interface Outcome {
 	/** Why the sandbox cannot go on. */
 	readonly hopeless?: string;
-	/** It is above its bounds and did not answer. */
-	readonly failed: boolean;
+	/** Why it could not go on if this stayed so: it is above its bounds and did not answer. */
+	readonly failed?: string;
 }
 
-const UNTOUCHED: Outcome = { failed: false };
+const UNTOUCHED: Outcome = {};
 
-async function look(relief: Relief, signal: AbortSignal): Promise<Outcome> {
+async function look(relief: Relief, forks: ForkLooks, signal: AbortSignal): Promise<Outcome> {
 	const { limits, record, log } = relief;
 	try {
-		const tasks = limits.usage(record.containerId)?.tasks ?? 0;
-		if (tasks > tasksBound(limits.maxTasks) && !(await relieveTasks(relief, signal)))
-			return { hopeless: TOO_MANY_PROCESSES, failed: false };
-		if (isAboveMemory(limits, record) && !(await relieveMemory(relief, signal)))
-			return { hopeless: outOfMemory(record), failed: false };
-		return { failed: false };
+		if (isAboveMemory(limits, record) && !(await relieveMemory(relief, signal))) return { hopeless: outOfMemory(record) };
+		if ((await forks.withoutEnd(signal)) && !(await relieveForks(relief, signal))) return { hopeless: TOO_MANY_PROCESSES };
+		return {};
 	} catch (error) {
 		signal.throwIfAborted();
+		if (limits.usage(record.containerId) === undefined) return {};
 		log.warn({ err: error, sandboxId: record.sandboxId }, "a sandbox above its limits could not be relieved");
-		return { failed: true };
+		const reason = forks.crowded ? TOO_MANY_PROCESSES : outOfMemory(record);
+		return error instanceof StuckError ? { hopeless: reason } : { failed: reason };
 	}
 }
 

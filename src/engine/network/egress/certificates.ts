@@ -1,8 +1,8 @@
 /** Certificates with which the proxy answers for other hosts, as the server issues them. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { createSecureContext, type SecureContext } from "node:tls";
+import { Turns } from "../../host/turns.ts";
 import type { CertifiedKey } from "./authority.ts";
-import { Turns } from "./turns.ts";
 
 /** Far below the days that a certificate is good for. */
 const KEEP_MS = 24 * 60 * 60 * 1000;

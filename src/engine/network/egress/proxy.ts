@@ -11,6 +11,7 @@
  */
 import { once } from "node:events";
 import { connect, createServer, type Server, type Socket } from "node:net";
+import { Turns } from "../../host/turns.ts";
 import type { EgressPolicy, HeaderRule, SocksProxy } from "../types.ts";
 import type { Certificates } from "./certificates.ts";
 import type { Destinations } from "./destinations.ts";
@@ -23,7 +24,6 @@ import { readName } from "./read-name.ts";
 import { type Sniffed, sniffHttp, sniffTls } from "./sniff.ts";
 import { socksConnect } from "./socks.ts";
 import { answering, secured } from "./tls.ts";
-import { Turns } from "./turns.ts";
 
 /** Open connections of one slot, so that one guest cannot take all the descriptors. */
 const MAX_CONNECTIONS_PER_SLOT = 1024;
