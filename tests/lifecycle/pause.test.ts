@@ -1,11 +1,18 @@
 import { createHash, randomBytes } from "node:crypto";
 import { Sandbox } from "e2b";
 import { expect, test } from "vitest";
+import { rest } from "../support/rest.ts";
 import { newCodeSandbox, newSandbox, sdk, until } from "../support/sandboxes.ts";
 
 function health(sandboxId: string): Promise<number> {
 	const headers = { "E2b-Sandbox-Id": sandboxId, "E2b-Sandbox-Port": "49983" };
 	return fetch(`${sdk().sandboxUrl}/health`, { headers }).then((response) => response.status);
+}
+
+/** How often the sandbox's log tells it. */
+async function happened(sandboxId: string, what: string): Promise<number> {
+	const { body } = await rest("GET", `/sandboxes/${sandboxId}/logs`);
+	return body.logEntries.filter(({ message }: { readonly message: string }) => message === what).length;
 }
 
 test("pause stops a sandbox, resume brings the same one back with its memory", async () => {
@@ -68,8 +75,8 @@ test("ten pause and resume cycles leave files byte-exact and processes with thei
 
 test("parallel pauses all succeed and pause once", async () => {
 	const sandbox = await newSandbox();
-	const answers = await Promise.all([sandbox.pause(), sandbox.pause(), sandbox.pause()]);
-	expect(answers).toContain(true);
+	expect(await Promise.all([sandbox.pause(), sandbox.pause(), sandbox.pause()])).toEqual([true, true, true]);
+	expect(await happened(sandbox.sandboxId, "Sandbox paused")).toBe(1);
 	expect((await Sandbox.getInfo(sandbox.sandboxId, sdk())).state).toBe("paused");
 	await sandbox.connect();
 	expect((await sandbox.commands.run("echo back")).stdout).toBe("back\n");
@@ -90,5 +97,6 @@ test("traffic wakes a paused sandbox that asked for it, once for all waiting req
 	await sandbox.pause();
 	const reads = await Promise.all(Array.from({ length: 5 }, () => sandbox.files.read("/home/user/note")));
 	expect(reads).toEqual(Array(5).fill("woken"));
+	expect(await happened(sandbox.sandboxId, "Sandbox resumed")).toBe(1);
 	expect((await sandbox.getInfo()).state).toBe("running");
 });

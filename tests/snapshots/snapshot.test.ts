@@ -1,6 +1,7 @@
 import type { Sandbox as CodeSandbox } from "@e2b/code-interpreter";
 import { Sandbox, SandboxNotFoundError } from "e2b";
 import { expect, test } from "vitest";
+import { rest } from "../support/rest.ts";
 import { deleteAtEnd, killAtEnd, newCodeSandbox, newSandbox, sdk, until } from "../support/sandboxes.ts";
 
 /** A counter whose value exists in the memory of one process only; it is asked through a signal and a file. */
@@ -261,15 +262,20 @@ test("a clone keeps the source's environment and the new request wins", async ()
 	expect(await print(source)).toBe(`source source ${source.sandboxId}`);
 });
 
-test("hooks on restore have run before the first request reaches the clone", async () => {
+test("hooks on restore have run before the first request reaches the clone, and one that failed is in its log", async () => {
 	const source = await newSandbox();
 	const hook = '#!/bin/sh\necho "$(cat /run/offshoot/generation) $(hostname)" > /home/user/restored\n';
 	await source.files.write("/etc/offshoot/on-restore.d/10-note", hook, { user: "root" });
-	await source.commands.run("chmod +x /etc/offshoot/on-restore.d/10-note", { user: "root" });
+	await source.files.write("/etc/offshoot/on-restore.d/20-fail", "#!/bin/sh\nexit 7\n", { user: "root" });
+	await source.commands.run("chmod +x /etc/offshoot/on-restore.d/*", { user: "root" });
 	const { snapshotId } = await source.createSnapshot();
 	deleteAtEnd(snapshotId);
 	const child = await newSandbox(snapshotId);
 	expect(await child.files.read("/home/user/restored")).toContain(child.sandboxId);
+	// What the guest's agent has to say is in the sandbox's log, under its name.
+	const path = `/v2/sandboxes/${child.sandboxId}/logs?search=20-fail`;
+	await until("the agent's word", async () => (await rest("GET", path)).body.logs.length > 0);
+	expect((await rest("GET", path)).body.logs).toMatchObject([{ fields: { logger: "agent" } }]);
 });
 
 test("fork makes five siblings that all go on from the same instant", async () => {
