@@ -1,5 +1,5 @@
 /** POST /files/compose: joins files of the sandbox into one and removes them. */
-import { constants, createReadStream } from "node:fs";
+import { constants, createReadStream, type Stats } from "node:fs";
 import { open, rm, stat } from "node:fs/promises";
 import { posix } from "node:path";
 import { makeDirectories } from "../directories.ts";
@@ -38,7 +38,8 @@ function parseObject(body: string): Record<string, unknown> {
 
 /** Paths are absolute. @throws HttpError */
 export async function compose(sources: readonly string[], destination: string, user: User): Promise<void> {
-	for (const source of sources) await requireSource(source, destination);
+	const target = await stat(destination).catch(() => undefined);
+	for (const source of sources) await requireSource(source, destination, target);
 	try {
 		await makeDirectories(posix.dirname(destination), user);
 		const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC | constants.O_NONBLOCK;
@@ -53,10 +54,13 @@ export async function compose(sources: readonly string[], destination: string, u
 	for (const source of sources) await rm(source, { force: true });
 }
 
-async function requireSource(source: string, destination: string): Promise<void> {
-	if (source === destination) throw new HttpError(400, `source path '${source}' is the destination`);
+/** @param target what the destination is now: emptied before the sources are read, it must be none of them under any name */
+async function requireSource(source: string, destination: string, target: Stats | undefined): Promise<void> {
 	const stats = await stat(source).catch((error: unknown) => {
 		throw fileError(error, source);
 	});
+	if (source === destination || (stats.ino === target?.ino && stats.dev === target.dev)) {
+		throw new HttpError(400, `source path '${source}' is the destination`);
+	}
 	if (!stats.isFile()) throw new HttpError(400, `source path '${source}' is not a regular file`);
 }

@@ -1,9 +1,9 @@
 import { execFileSync } from "node:child_process";
 import { once } from "node:events";
-import { chmod, readdir, readFile, readlink, stat, symlink, truncate, writeFile } from "node:fs/promises";
+import { chmod, link, readdir, readFile, readlink, stat, symlink, truncate, writeFile } from "node:fs/promises";
 import { type IncomingHttpHeaders, request } from "node:http";
 import { connect } from "node:net";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { setImmediate } from "node:timers/promises";
 import { gunzipSync, gzipSync } from "node:zlib";
 import { FileNotFoundError } from "e2b";
@@ -342,6 +342,16 @@ describe("compose", () => {
 			compose("no object"),
 		]);
 		expect(refusals.map(({ status }) => status)).toEqual([400, 400, 400, 404, 400]);
+		expect(await readFile(join(at, "1"), "utf8")).toBe("one");
+	});
+
+	test("refuses a source that is the destination under another name, which would be emptied before it is read", async () => {
+		await writeFile(join(at, "1"), "one");
+		await symlink(join(at, "1"), join(at, "symbolic"));
+		await link(join(at, "1"), join(at, "hard"));
+		for (const name of ["symbolic", "hard", `../${basename(at)}/1`]) {
+			expect((await compose({ source_paths: [join(at, "1")], destination: `${at}/${name}` })).status).toBe(400);
+		}
 		expect(await readFile(join(at, "1"), "utf8")).toBe("one");
 	});
 });
