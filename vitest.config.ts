@@ -38,6 +38,8 @@ export default defineConfig({
 					include: ["tests/**/*.test.ts"],
 					exclude: ["tests/network/**"],
 					globalSetup: ["tests/support/shared-server.ts"],
+					// Most of their time they wait, for ends, time limits and restarts; vitest's own choice leaves a core idle.
+					maxWorkers: 2,
 					testTimeout: 180_000,
 					retry,
 					expect,
