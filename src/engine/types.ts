@@ -64,8 +64,10 @@ export interface ContainerUsage {
 }
 
 export interface ContainerPressure {
-	/** Bytes that cannot be reclaimed: the guest's memory and the engine's own. */
-	readonly usedBytes: number;
+	/** Bytes of the guest: what its processes hold, and its files in memory. */
+	readonly guestBytes: number;
+	/** Bytes of the engine: what it keeps of the guest's files, sockets and threads, and what it needed to write an image. */
+	readonly engineBytes: number;
 	/** Tasks that the host's kernel killed for want of memory. */
 	readonly oomKills: number;
 	/** How often the host refused a new task. */

@@ -22,9 +22,15 @@ export interface CaptureRequest {
 /** Kept free on the disk of the artifacts, bytes: a full disk would hurt everything else on the machine. */
 const DISK_RESERVE = 256 * 1024 * 1024;
 
+export interface CaptureTools {
+	readonly store: Store;
+	readonly engines: Engines;
+	/** Around the one part that the container must stand still for. @throws what forbids it */
+	readonly whileWriting: <T>(record: ContainerRecord, work: () => Promise<T>) => Promise<T>;
+}
+
 export async function capture(
-	store: Store,
-	engines: Engines,
+	{ store, engines, whileWriting }: CaptureTools,
 	record: ContainerRecord,
 	request: CaptureRequest,
 	signal: AbortSignal,
@@ -36,7 +42,7 @@ export async function capture(
 	requireHeadRoom(await store.freeBytes(), memoryFootprint(record.pid));
 	const staging = await store.stage(request.artifactId);
 	try {
-		const image = await write(engine, record.containerId, request, staging.imageDir, signal);
+		const image = await whileWriting(record, () => write(engine, record.containerId, request, staging.imageDir, signal));
 		const published = await staging.publish(manifestOf(record, request, image), record.spec);
 		return factsOf(published.manifest);
 	} catch (error) {

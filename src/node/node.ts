@@ -2,7 +2,7 @@ import type { EgressPolicy } from "../engine/index.ts";
 import { OffshootError } from "../protocol/index.ts";
 import type { Artifact } from "../store/index.ts";
 import { agentClient } from "./agent-client.ts";
-import { capture, factsOf } from "./capture.ts";
+import { type CaptureRequest, capture, factsOf } from "./capture.ts";
 import { ContainersAhead } from "./containers-ahead.ts";
 import { watchExits } from "./exits.ts";
 import { readGuestMetrics } from "./guest-metrics.ts";
@@ -112,20 +112,18 @@ export class LocalNode implements NodeClient {
 	}
 
 	capture(order: CaptureOrder, signal: AbortSignal): Promise<ArtifactFacts> {
-		const { store, engines } = this.#options;
-		return capture(store, engines, this.#ready(order), order, signal);
+		return this.#capture(this.#ready(order), order, signal);
 	}
 
 	async freezeAndCapture(order: FreezeOrder, signal: AbortSignal): Promise<ArtifactFacts> {
-		const { store, engines } = this.#options;
 		const record = this.#ready(order);
 		const healthy = await agentClient.becomesHealthy(record.slot.address, signal);
 		if (!healthy && order.requireHealthyGuest) throw unhealthy(order.sandboxId);
-		const engine = await engines.open(record.engine);
+		const engine = await this.#options.engines.open(record.engine);
 		this.#frozen.add(record.containerId);
 		try {
 			await engine.pause(record.containerId, signal);
-			return await capture(store, engines, record, { ...order, agentUnresponsive: !healthy }, signal);
+			return await this.#capture(record, { ...order, agentUnresponsive: !healthy }, signal);
 		} catch (error) {
 			// The signal may be the reason of the failure; the guest must run again all the same.
 			await this.unfreeze(order, AbortSignal.timeout(CLEANUP_TIMEOUT_MS)).catch((failure) =>
@@ -133,6 +131,11 @@ export class LocalNode implements NodeClient {
 			);
 			throw error;
 		}
+	}
+
+	#capture(record: ContainerRecord, request: CaptureRequest, signal: AbortSignal): Promise<ArtifactFacts> {
+		const { store, engines } = this.#options;
+		return capture({ store, engines, whileWriting: this.#limits.whileWriting }, record, request, signal);
 	}
 
 	async unfreeze(order: OrderKey, signal: AbortSignal): Promise<void> {

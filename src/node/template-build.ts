@@ -51,7 +51,7 @@ export async function buildTemplate(
 	try {
 		const ready = await bootUntilReady(builder, source, { ...record, controlKey: key.privateKey }, signal);
 		const request = { artifactId: randomUUID(), kind: "template", memory: true, envs: {}, templateName: source.name } as const;
-		return await capture(builder.store, builder.engines, ready, request, signal);
+		return await capture({ ...builder, whileWriting: (_, work) => work() }, ready, request, signal);
 	} finally {
 		await engine.remove(record.containerId, AbortSignal.timeout(CLEANUP_TIMEOUT_MS));
 		await builder.slots.release(slot);

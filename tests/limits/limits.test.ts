@@ -65,6 +65,18 @@ test("a sandbox made from a snapshot has the limits of its source", async () => 
 	expect((await child.commands.run("echo alive")).stdout).toBe("alive\n");
 }, 180_000);
 
+test("a sandbox with many files survives its snapshots, and its programs may have all its memory afterwards", async () => {
+	const sandbox = await newSandbox();
+	const files = campaignLength(40_000, 100_000);
+	const make = `mkdir many && cd many && python3 -c "for n in range(${files}): open(f'{n}', 'w').close()"`;
+	await sandbox.commands.run(make, { timeoutMs: 300_000 });
+	for (let turn = 0; turn < 2; turn++) deleteAtEnd((await sandbox.createSnapshot({ requestTimeoutMs: 120_000 })).snapshotId);
+	const { stdout } = await sandbox.commands.run(
+		'python3 -c "held = bytearray(900 << 20); print(len(held) >> 20)"; ls many | wc -l',
+	);
+	expect(stdout).toBe(`900\n${files}\n`);
+}, 600_000);
+
 test("files in memory are bounded, so that they cannot end the sandbox", async () => {
 	const sandbox = await newSandbox();
 	expect(await ending(sandbox, "head -c 2G /dev/zero > /dev/shm/full")).toMatch(/exit status 1/);

@@ -30,16 +30,16 @@ test("version 1: every hierarchy has the group, also those without a controller 
 	]);
 });
 
-test("version 1: file cache is charged but not counted as used; kills and refusals are read", () => {
+test("version 1: file cache is charged to nobody, shared memory to the guest, the rest to the engine; kills and refusals are read", () => {
 	const read = reader({
 		"/sys/fs/cgroup/memory/o/x/memory.usage_in_bytes": "1000\n",
-		"/sys/fs/cgroup/memory/o/x/memory.stat": "inactive_file 1\ntotal_inactive_file 200\ntotal_active_file 100\n",
+		"/sys/fs/cgroup/memory/o/x/memory.stat": "inactive_file 1\ntotal_shmem 500\ntotal_inactive_file 200\ntotal_active_file 100\n",
 		"/sys/fs/cgroup/memory/o/x/memory.oom_control": "oom_kill_disable 0\nunder_oom 0\noom_kill 2\n",
 		"/sys/fs/cgroup/pids/o/x/pids.current": "17\n",
 		"/sys/fs/cgroup/pids/o/x/pids.events": "max 3\n",
 	});
 	expect(layout(V1).usage("/o/x", read)).toEqual({ chargedBytes: 1000, tasks: 17 });
-	expect(layout(V1).pressure("/o/x", read)).toEqual({ usedBytes: 700, oomKills: 2, tasksRefused: 3 });
+	expect(layout(V1).pressure("/o/x", read)).toEqual({ guestBytes: 500, engineBytes: 200, oomKills: 2, tasksRefused: 3 });
 	expect(layout(V1).usage("/o/gone", read)).toBeUndefined();
 	expect(layout(V1).bound("/o/x", { high: 5, max: 6 })).toEqual([
 		{ path: "/sys/fs/cgroup/memory/o/x/memory.limit_in_bytes", value: "6" },
@@ -49,7 +49,7 @@ test("version 1: file cache is charged but not counted as used; kills and refusa
 test("version 2: one group; the same figures under other names", () => {
 	const read = reader({
 		"/sys/fs/cgroup/o/x/memory.current": "1000\n",
-		"/sys/fs/cgroup/o/x/memory.stat": "anon 1\ninactive_file 200\nactive_file 100\n",
+		"/sys/fs/cgroup/o/x/memory.stat": "anon 1\nshmem 500\ninactive_file 200\nactive_file 100\n",
 		"/sys/fs/cgroup/o/x/memory.events": "low 0\nhigh 7\nmax 1\noom 1\noom_kill 1\n",
 		"/sys/fs/cgroup/o/x/pids.current": "17\n",
 		"/sys/fs/cgroup/o/x/pids.events": "max 0\n",
@@ -57,7 +57,7 @@ test("version 2: one group; the same figures under other names", () => {
 	const v2 = layout(V2, "cpuset cpu io memory pids\n");
 	expect(v2.dirs("/o/x")).toEqual(["/sys/fs/cgroup/o/x"]);
 	expect(v2.usage("/o/x", read)).toEqual({ chargedBytes: 1000, tasks: 17 });
-	expect(v2.pressure("/o/x", read)).toEqual({ usedBytes: 700, oomKills: 1, tasksRefused: 0 });
+	expect(v2.pressure("/o/x", read)).toEqual({ guestBytes: 500, engineBytes: 200, oomKills: 1, tasksRefused: 0 });
 	expect(v2.bound("/o/x", { high: 5, max: 6 }).map(({ value }) => value)).toEqual(["6", "5"]);
 });
 

@@ -25,8 +25,11 @@ export function layoutV1(mounts: ReadonlyMap<string, string>): CgroupLayout {
 			if (charged === undefined) return undefined;
 			const memory = stat(group, read);
 			const oom = read(file("memory", group, "memory.oom_control"));
+			const guestBytes = field(memory, "total_shmem");
+			const files = field(memory, "total_inactive_file") + field(memory, "total_active_file");
 			return {
-				usedBytes: charged - field(memory, "total_inactive_file") - field(memory, "total_active_file"),
+				guestBytes,
+				engineBytes: Math.max(0, charged - files - guestBytes),
 				oomKills: field(oom, "oom_kill"),
 				tasksRefused: field(read(file("pids", group, "pids.events")), "max"),
 			};

@@ -23,8 +23,11 @@ export function layoutV2(mount: string): CgroupLayout {
 			const charged = number(read(file(group, "memory.current")));
 			if (charged === undefined) return undefined;
 			const memory = read(file(group, "memory.stat"));
+			const guestBytes = field(memory, "shmem");
+			const files = field(memory, "inactive_file") + field(memory, "active_file");
 			return {
-				usedBytes: charged - field(memory, "inactive_file") - field(memory, "active_file"),
+				guestBytes,
+				engineBytes: Math.max(0, charged - files - guestBytes),
 				oomKills: field(read(file(group, "memory.events")), "oom_kill"),
 				tasksRefused: field(read(file(group, "pids.events")), "max"),
 			};

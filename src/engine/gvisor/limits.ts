@@ -12,10 +12,13 @@ import { openControlSocket } from "./control-socket.ts";
 export const MAX_TASKS = 6144;
 
 const MB = 1024 * 1024;
-/** Above the guest's memory: what a guest at full speed allocates until it has been stopped, and the engine's own. */
-const HEAD_ROOM = 768 * MB;
+/**
+ * Above the guest's memory: the engine's own, which is much after it wrote an image of many files, and what a guest at
+ * full speed allocates until it has been stopped.
+ */
+const HEAD_ROOM = 2048 * MB;
 /** Where version 2 begins to slow the guest down. */
-const SLOW_ROOM = 192 * MB;
+const SLOW_ROOM = 1472 * MB;
 
 export function containerLimits(cgroups: Cgroups, stateDir: string): ContainerLimits {
 	return {

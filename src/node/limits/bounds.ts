@@ -1,9 +1,14 @@
-import type { ContainerUsage, Resources } from "../../engine/index.ts";
+import type { ContainerPressure, ContainerUsage, Resources } from "../../engine/index.ts";
 
 /** When a container has taken too much, and how soon it must be looked at again. Pure arithmetic. */
 const MB = 1024 * 1024;
-/** What the engine itself needs beside the guest's memory. */
-const ENGINE_BYTES = 64 * MB;
+/** What the sandbox's own services hold. */
+const SERVICES_BYTES = 32 * MB;
+/**
+ * What the engine may hold beside the guest's memory: some KB for each file, socket and thread of the guest. The host's
+ * hard limit lies higher by what a guest at full speed takes until it has been stopped.
+ */
+const ENGINE_BYTES = 1280 * MB;
 /** Faster than a guest can allocate on any machine that was measured: bytes in a millisecond. */
 const FASTEST_GROWTH = 4 * MB;
 const SOONEST_MS = 5;
@@ -13,14 +18,24 @@ const TASKS_SHARE = 0.75;
 /** Host tasks above which a guest may have so many processes that it answers late. */
 const MANY_TASKS = 256;
 
-/** Used bytes above which a guest process must end. */
+/** Bytes of the guest above which one of its processes must end. */
 export function memoryBound({ memoryMB }: Resources): number {
+	return memoryMB * MB + SERVICES_BYTES;
+}
+
+/** Bytes of guest and engine together above which a guest process must end, since the host's hard limit is near. */
+export function hostBound({ memoryMB }: Resources): number {
 	return memoryMB * MB + ENGINE_BYTES;
 }
 
-/** Used bytes that a guest above its bound is brought down to: far enough that the next victim is not due at once. */
-export function memoryTarget(resources: Resources): number {
-	return memoryBound(resources) * 0.75;
+/** Bytes that a guest above its bound is brought below it: so many that the next victim is not due at once. */
+export function marginBytes(resources: Resources): number {
+	return memoryBound(resources) * 0.25;
+}
+
+/** Bytes above the bounds; 0 or less within them. */
+export function excessBytes({ guestBytes, engineBytes }: ContainerPressure, resources: Resources): number {
+	return Math.max(guestBytes - memoryBound(resources), guestBytes + engineBytes - hostBound(resources));
 }
 
 /** Host tasks above which guest processes must end whatever the guest itself allows. */
@@ -38,8 +53,7 @@ export function needsExactFigure({ chargedBytes }: ContainerUsage, resources: Re
 	return chargedBytes > memoryBound(resources) / 2;
 }
 
-/** ms until a container that now uses so much could reach its bound. */
-export function nextLook(usedBytes: number, resources: Resources): number {
-	const room = memoryBound(resources) - usedBytes;
-	return Math.min(LATEST_MS, Math.max(SOONEST_MS, Math.floor(room / FASTEST_GROWTH)));
+/** ms until a container that has so many bytes left could reach its bound. */
+export function nextLook(roomBytes: number): number {
+	return Math.min(LATEST_MS, Math.max(SOONEST_MS, Math.floor(roomBytes / FASTEST_GROWTH)));
 }

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { GuestProcess } from "../../engine/index.ts";
-import { isCrowded, memoryBound, memoryTarget } from "./bounds.ts";
+import { excessBytes, isCrowded, marginBytes } from "./bounds.ts";
 import { deadline, endEverything, type Relief } from "./relief.ts";
 import { largestFamily, largestProcesses, type ProcessFamily } from "./victim.ts";
 
@@ -31,14 +31,14 @@ export async function relieveMemory(relief: Relief, signal: AbortSignal): Promis
 	const hopelessAt = Date.now() + (crowded ? CROWD_HOPELESS_MS : HOPELESS_MS);
 	const ended = new Set<string>();
 	while (Date.now() < hopelessAt) {
-		const usedBytes = usedMemory(relief);
-		if (usedBytes <= memoryBound(record.resources)) return true;
-		const round = () => endLargest(relief, usedBytes, ended, signal);
+		const excess = excessOf(relief);
+		if (excess <= 0) return true;
+		const round = () => endLargest(relief, excess, ended, signal);
 		await (crowded ? engine.whileStill(record.containerId, round, signal) : round());
 		// Memory comes back some time after its process is gone.
-		await settleMemory(relief, usedBytes, crowded ? CROWD_SETTLE_MS : SETTLE_MS, signal);
+		await settleMemory(relief, excess, crowded ? CROWD_SETTLE_MS : SETTLE_MS, signal);
 	}
-	return usedMemory(relief) <= memoryBound(record.resources);
+	return excessOf(relief) <= 0;
 }
 
 /**
@@ -46,8 +46,8 @@ export async function relieveMemory(relief: Relief, signal: AbortSignal): Promis
  * it again.
  */
 export async function relieveStopped(relief: Relief, signal: AbortSignal): Promise<void> {
-	const usedBytes = usedMemory(relief);
-	if (usedBytes > memoryBound(relief.record.resources)) await endLargest(relief, usedBytes, new Set(), signal);
+	const excess = excessOf(relief);
+	if (excess > 0) await endLargest(relief, excess, new Set(), signal);
 }
 
 /** Of a crowd the engine keeps host tasks long after it has gone, so the guest is asked; not being answered says enough. */
@@ -61,15 +61,16 @@ async function isCrowdedNow({ limits, record }: Relief, signal: AbortSignal): Pr
 }
 
 /** bytes; a container that ended meanwhile uses none */
-function usedMemory({ limits, record }: Relief): number {
-	return limits.pressure(record.containerId)?.usedBytes ?? 0;
+function excessOf({ limits, record }: Relief): number {
+	const pressure = limits.pressure(record.containerId);
+	return pressure === undefined ? 0 : excessBytes(pressure, record.resources);
 }
 
 /** @param ended what was ended before, which may still be on its way out; added to */
-async function endLargest(relief: Relief, usedBytes: number, ended: Set<string>, signal: AbortSignal): Promise<void> {
+async function endLargest(relief: Relief, excess: number, ended: Set<string>, signal: AbortSignal): Promise<void> {
 	const { limits, record } = relief;
 	const processes = await limits.processes(record.containerId, deadline(signal));
-	const victims = largestProcesses(processes, usedBytes - memoryTarget(record.resources));
+	const victims = largestProcesses(processes, excess + marginBytes(record.resources));
 	if (victims.length > MANY_VICTIMS) {
 		const family = largestFamily(victims, processes);
 		if (family === undefined) return endEverything(relief, "Out of memory", signal);
@@ -119,8 +120,8 @@ async function endProcess({ limits, record, log, tell }: Relief, victim: GuestPr
 async function settleMemory(relief: Relief, before: number, limitMs: number, signal: AbortSignal): Promise<void> {
 	const end = Date.now() + limitMs;
 	while (Date.now() < end) {
-		const now = usedMemory(relief);
-		if (now <= memoryBound(relief.record.resources) || now > before + GROWTH_BYTES) return;
+		const now = excessOf(relief);
+		if (now <= 0 || now > before + GROWTH_BYTES) return;
 		await sleep(POLL_MS, undefined, { signal });
 	}
 }

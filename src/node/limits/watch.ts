@@ -2,9 +2,10 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Logger } from "pino";
 import { type ContainerLimits, type Engines, StuckError } from "../../engine/index.ts";
 import type { ContainerRecord, Records } from "../records.ts";
-import { memoryBound, needsExactFigure, nextLook } from "./bounds.ts";
+import { excessBytes, memoryBound, needsExactFigure, nextLook } from "./bounds.ts";
 import { ForkLooks } from "./fork-looks.ts";
 import { relieveForks } from "./fork-relief.ts";
+import { ImageWriting } from "./image-writing.ts";
 import { relieveMemory, relieveStopped } from "./memory-relief.ts";
 import type { Relief } from "./relief.ts";
 
@@ -31,11 +32,18 @@ const SCAN_MS = 250;
 export interface LimitsWatch {
 	/** To be called before a container that was found paused goes on. Whatever fails, it may go on. */
 	beforeResume(record: ContainerRecord, signal: AbortSignal): Promise<void>;
+	/**
+	 * Writes an image of a container, which is left alone meanwhile. Runs the work alone where the host has no bounds.
+	 * @throws OffshootError no_space when the engine would need more memory for it than the host allows; nothing was begun
+	 */
+	whileWriting<T>(record: ContainerRecord, work: () => Promise<T>): Promise<T>;
 	/** Has no effect on containers; resolves when none stands still for the watch any more. */
 	stop(): Promise<void>;
 }
 
 export function watchLimits(options: LimitsWatchOptions): LimitsWatch {
+	const writing = new ImageWriting();
+	const isLeftAlone = (id: string) => writing.has(id) || options.isFrozen(id);
 	const guards = new Set<Promise<void>>();
 	const guarded = new Map<string, AbortController>();
 	const scan = () => {
@@ -45,12 +53,13 @@ export function watchLimits(options: LimitsWatchOptions): LimitsWatch {
 			if (present.has(id)) continue;
 			stop.abort();
 			guarded.delete(id);
+			writing.forget(id);
 		}
 		for (const record of ready) {
 			if (guarded.has(record.containerId)) continue;
 			const stop = new AbortController();
 			guarded.set(record.containerId, stop);
-			const guarding = guard(options, record, stop.signal).catch((error) => {
+			const guarding = guard({ ...options, isFrozen: isLeftAlone }, record, stop.signal).catch((error) => {
 				if (stop.signal.aborted) return;
 				options.log.error({ err: error, sandboxId: record.sandboxId }, "watching the limits of a sandbox failed; trying again");
 				guarded.delete(record.containerId);
@@ -61,6 +70,10 @@ export function watchLimits(options: LimitsWatchOptions): LimitsWatch {
 	};
 	const timer = setInterval(scan, SCAN_MS);
 	return {
+		whileWriting: async (record, work) => {
+			const { limits } = await options.engines.open(record.engine);
+			return limits === undefined ? work() : writing.during(limits, record, work);
+		},
 		beforeResume: async (record, signal) => {
 			const relief = await reliefOf(options, record);
 			await (relief && relieveStopped(relief, signal))?.catch((error) =>
@@ -88,9 +101,9 @@ async function guard(options: LimitsWatchOptions, record: ContainerRecord, signa
 		failures = outcome.failed === undefined ? 0 : failures + 1;
 		if (outcome.hopeless !== undefined) return onHopeless(record, outcome.hopeless);
 		if (outcome.failed !== undefined && failures >= MAX_FAILURES) return onHopeless(record, outcome.failed);
-		const usedBytes = usedNow(limits, record);
-		if (usedBytes === undefined) return;
-		await sleep(outcome.failed !== undefined ? RETRY_MS : nextLook(usedBytes, record.resources), undefined, { signal });
+		const roomBytes = roomOf(limits, record);
+		if (roomBytes === undefined) return;
+		await sleep(outcome.failed !== undefined ? RETRY_MS : nextLook(roomBytes), undefined, { signal });
 	}
 }
 
@@ -117,7 +130,7 @@ const UNTOUCHED: Outcome = {};
 async function look(relief: Relief, forks: ForkLooks, signal: AbortSignal): Promise<Outcome> {
 	const { limits, record, log } = relief;
 	try {
-		if (isAboveMemory(limits, record) && !(await relieveMemory(relief, signal))) return { hopeless: outOfMemory(record) };
+		if ((roomOf(limits, record) ?? 0) < 0 && !(await relieveMemory(relief, signal))) return { hopeless: outOfMemory(record) };
 		if ((await forks.withoutEnd(signal)) && !(await relieveForks(relief, signal))) return { hopeless: TOO_MANY_PROCESSES };
 		return {};
 	} catch (error) {
@@ -129,17 +142,13 @@ async function look(relief: Relief, forks: ForkLooks, signal: AbortSignal): Prom
 	}
 }
 
-function isAboveMemory(limits: ContainerLimits, record: ContainerRecord): boolean {
-	const usage = limits.usage(record.containerId);
-	if (usage === undefined || !needsExactFigure(usage, record.resources)) return false;
-	const pressure = limits.pressure(record.containerId);
-	return pressure !== undefined && pressure.usedBytes > memoryBound(record.resources);
-}
-
-function usedNow(limits: ContainerLimits, { containerId, resources }: ContainerRecord): number | undefined {
+/** Bytes left within its bounds, at least; undefined when the container is gone. */
+function roomOf(limits: ContainerLimits, { containerId, resources }: ContainerRecord): number | undefined {
 	const usage = limits.usage(containerId);
-	if (usage === undefined || !needsExactFigure(usage, resources)) return usage?.chargedBytes;
-	return limits.pressure(containerId)?.usedBytes;
+	if (usage === undefined) return undefined;
+	if (!needsExactFigure(usage, resources)) return memoryBound(resources) - usage.chargedBytes;
+	const pressure = limits.pressure(containerId);
+	return pressure && -excessBytes(pressure, resources);
 }
 
 const TOO_MANY_PROCESSES = "too many processes: the sandbox started more than its host allows";
