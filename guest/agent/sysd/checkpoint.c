@@ -37,7 +37,6 @@ static void read_forever(int given) {
 	int pipe = dup2(given, 3);
 	close_range(4, ~0U, 0);
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	signal(SIGPIPE, SIG_DFL);
 	int fd = open(FILE_PATH, O_RDONLY);
 	while (fd >= 0) {
 		char text[64];

@@ -30,10 +30,22 @@ static void update_interest(struct connection *c) {
 	source_interest(&c->socket, events);
 }
 
+/* False: the peer is gone. */
+static bool flush(struct connection *c) {
+	ssize_t n = send(c->socket.fd, c->out.data + c->out.start, buffer_length(&c->out), MSG_NOSIGNAL);
+	if (n < 0) return errno == EAGAIN || errno == EINTR;
+	buffer_consume(&c->out, (size_t)n);
+	return true;
+}
+
+/* Sent at once if nothing waits: to ask the loop first whether there is room costs a command 0.2 ms. */
 void connection_send(struct connection *c, char type, const void *payload, size_t length) {
 	uint8_t head[5] = {(uint8_t)type, length & 255, length >> 8 & 255, length >> 16 & 255, length >> 24 & 255};
+	bool first = buffer_length(&c->out) == 0;
 	buffer_append(&c->out, head, sizeof head);
 	buffer_append(&c->out, payload, length);
+	/* What a peer that is gone did not take stays, and so the loop finds that out. */
+	if (first) flush(c);
 	update_interest(c);
 }
 
@@ -122,13 +134,6 @@ static bool receive(struct connection *c) {
 	if (n == 0) return false;
 	if (c->closing) return true;
 	buffer_append(&c->in, chunk, (size_t)n);
-	return true;
-}
-
-static bool flush(struct connection *c) {
-	ssize_t n = send(c->socket.fd, c->out.data + c->out.start, buffer_length(&c->out), MSG_NOSIGNAL);
-	if (n < 0) return errno == EAGAIN || errno == EINTR;
-	buffer_consume(&c->out, (size_t)n);
 	return true;
 }
 

@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -71,7 +70,7 @@ static void join_group(void) {
 /* The descriptors are all above 2 (main opens 0 to 2), so no dup2 here overwrites one that is still needed. */
 static bool use_descriptors(const int standard[3]) {
 	for (int i = 0; i < 3; i++)
-		if (dup2(standard[i], i) < 0) return false;
+		if (standard[i] >= 0 && dup2(standard[i], i) < 0) return false;
 	return true;
 }
 
@@ -94,9 +93,7 @@ __attribute__((noinline)) static int exec_first(const struct launch *l, char **p
 __attribute__((noinline)) static enum launch_stage child(const struct launch *l, char **paths, int *error) {
 	sigset_t none;
 	sigemptyset(&none);
-	signal(SIGPIPE, SIG_DFL);
 	sigprocmask(SIG_SETMASK, &none, NULL);
-	umask(022);
 	setsid();
 	join_group();
 	enum launch_stage stage = STAGE_RESOURCES;

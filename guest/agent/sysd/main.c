@@ -67,21 +67,31 @@ static void child_ended(struct source *s, uint32_t events) {
 	if (read(s->fd, &info, sizeof info) > 0) process_reap();
 }
 
-static int child_signals(void) {
+/* Blocked, not ignored: then a new program has only its mask to set back. */
+static sigset_t block(int number) {
 	sigset_t set;
 	sigemptyset(&set);
-	sigaddset(&set, SIGCHLD);
+	sigaddset(&set, number);
+	signal(number, SIG_DFL);
 	sigprocmask(SIG_BLOCK, &set, NULL);
+	return set;
+}
+
+static int child_signals(void) {
+	sigset_t set = block(SIGCHLD);
 	return signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
 }
 
 /*
- * Programs must inherit nothing from whoever started us. And descriptors 0 to 2 must be taken: a pipe that got one of
- * them would be overwritten in the child.
+ * Programs must inherit nothing from whoever started us, but descriptor 0: what a program without input reads. And
+ * 1 and 2 must be taken: a pipe that got one of them would be overwritten in the child.
  */
 static void clean_descriptors(void) {
 	close_range(3, ~0U, 0);
-	int fd = open("/dev/null", O_RDWR);
+	close(0);
+	int fd = open("/dev/null", O_RDONLY);
+	if (fd != 0) die("/dev/null");
+	fd = open("/dev/null", O_RDWR);
 	while (fd >= 0 && fd < 2) fd = dup(fd);
 	if (fd > 2) close(fd);
 }
@@ -92,7 +102,9 @@ int main(int argc, char **argv) {
 		return 2;
 	}
 	clean_descriptors();
-	signal(SIGPIPE, SIG_IGN);
+	block(SIGPIPE);
+	/* That of every program. */
+	umask(022);
 	if (argc == 3) launch_into(argv[2]);
 	loop = epoll_create1(EPOLL_CLOEXEC);
 	if (loop < 0) die("epoll");

@@ -233,11 +233,7 @@ struct plumbing {
 
 static bool make_pipes(struct plumbing *pipes, struct launch *l, bool with_stdin) {
 	for (int i = 0; i < 3; i++) {
-		if (i == 0 && !with_stdin) {
-			l->standard[0] = open("/dev/null", O_RDONLY | O_CLOEXEC);
-			if (l->standard[0] < 0) return false;
-			continue;
-		}
+		if (i == 0 && !with_stdin) continue;
 		int ends[2];
 		if (pipe2(ends, O_CLOEXEC) != 0) return false;
 		l->standard[i] = ends[i == 0 ? 0 : 1];
@@ -331,12 +327,12 @@ void process_spawn(struct connection *c, struct reader *r) {
 		enum launch_stage stage = STAGE_RESOURCES;
 		pid_t pid = -1;
 		int error = ok ? launch(&l, &pid, &stage) : errno;
-		close_all(l.standard);
 		if (error == 0) adopt(c, pid, pipes.ours, pty, description, length);
 		else {
 			close_all(pipes.ours);
 			send_failure(c, stage, error);
 		}
+		close_all(l.standard);
 	}
 	free(l.groups);
 	free(l.cwd);

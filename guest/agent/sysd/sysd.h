@@ -120,6 +120,7 @@ struct launch {
 	size_t group_count;
 	uint32_t *groups;
 	char *cwd, *program, **argv, **envp;
+	/* -1: the one of this number that we have ourselves. */
 	int standard[3];
 	/* Path of the terminal to open as all three; NULL: use `standard`. */
 	const char *terminal;

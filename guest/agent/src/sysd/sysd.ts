@@ -61,6 +61,7 @@ export class Sysd {
 	/** A connection made ahead: saves a round trip on the way of every command. */
 	private spare: Promise<Link> | undefined;
 	private replaced: () => void = () => undefined;
+	private isClosed = false;
 
 	constructor(socketPath: string) {
 		this.path = socketPath;
@@ -77,6 +78,7 @@ export class Sysd {
 		for (const end = Date.now() + limitMs; ; await sleep(5)) {
 			try {
 				await this.control.request(new FrameWriter().frame("G"));
+				this.prepareLink();
 				return;
 			} catch (error) {
 				if (Date.now() > end) throw error;
@@ -98,12 +100,12 @@ export class Sysd {
 			.string(request.description)
 			.frame("S");
 		if (frame.length > MAX_FRAME) throw new SpawnError("exec", E2BIG, request.program);
-		return await startProgram(await this.takeLink(), frame, request.program);
+		return await this.start(frame, request.program);
 	}
 
 	/** Takes over a program that was started before this daemon. @throws SpawnError if there is none */
 	async attach(pid: number): Promise<Program> {
-		return await startProgram(await this.takeLink(), new FrameWriter().u32(pid).frame("T"), `process ${pid}`);
+		return await this.start(new FrameWriter().u32(pid).frame("T"), `process ${pid}`);
 	}
 
 	async list(): Promise<readonly ListedProgram[]> {
@@ -124,7 +126,7 @@ export class Sysd {
 	}
 
 	async watch(onEvent: (event: RawEvent) => void, onClosed: () => void): Promise<Inotify> {
-		return new Inotify(await this.takeLink(), onEvent, onClosed);
+		return new Inotify(await Link.connect(this.path), onEvent, onClosed);
 	}
 
 	/**
@@ -133,7 +135,7 @@ export class Sysd {
 	 * @throws SysdError ENOENT on other kernels
 	 */
 	async watchCheckpoints(onCheckpoint: (outcome: string) => void, onClosed: () => void): Promise<void> {
-		const link = await this.takeLink();
+		const link = await Link.connect(this.path);
 		const errno = await new Promise<number>((resolve, reject) => {
 			link.listen({
 				frame: ({ type, payload }) => {
@@ -185,6 +187,7 @@ export class Sysd {
 	}
 
 	close(): void {
+		this.isClosed = true;
 		this.onReplaced(() => undefined);
 		this.control.close();
 		void this.spare?.then(
@@ -193,13 +196,27 @@ export class Sysd {
 		);
 	}
 
+	private async start(frame: Buffer, what: string): Promise<Program> {
+		try {
+			return await startProgram(await this.takeLink(), frame, what);
+		} finally {
+			// Not before the answer, and after what waits for it: both are on the way of a command.
+			setImmediate(() => this.prepareLink());
+		}
+	}
+
 	private async takeLink(): Promise<Link> {
-		// Taken and replaced in one step: who comes while we wait must get another one.
+		// Taken in one step: who comes while we wait must get another one.
 		const spare = this.spare;
-		this.spare = Link.connect(this.path);
-		this.spare.catch(() => undefined);
+		this.spare = undefined;
 		const link = await spare?.catch(() => undefined);
 		return link === undefined || link.closed ? await Link.connect(this.path) : link;
+	}
+
+	private prepareLink(): void {
+		if (this.spare !== undefined || this.isClosed) return;
+		this.spare = Link.connect(this.path);
+		this.spare.catch(() => undefined);
 	}
 }
 
