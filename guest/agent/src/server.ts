@@ -40,9 +40,9 @@ type Handler = (
 /** Handlers by method and path. The paths of the RPC services are all the others. */
 export function createAgentServer(parts: ServerParts): Server {
 	const { sysd, users, processes } = parts;
-	const rpc = createRpcHandler((router) => {
-		router.service(Process, processService(processes, users));
-		router.service(Filesystem, filesystemService(sysd, users));
+	const rpc = createRpcHandler((add) => {
+		add(Process, processService(processes, users));
+		add(Filesystem, filesystemService(sysd, users));
 	});
 	const routes = restRoutes(parts);
 	const handle = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {

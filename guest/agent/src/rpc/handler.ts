@@ -3,36 +3,50 @@
  * clients never want and which costs every sandbox memory.
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
+import type { DescService } from "@bufbuild/protobuf";
 import {
 	Code,
 	ConnectError,
-	type ConnectRouter,
 	createConnectRouter,
 	createContextValues,
+	createServiceImplSpec,
 	type Interceptor,
+	type ServiceImpl,
 } from "@connectrpc/connect";
+import { createAsyncIterable } from "@connectrpc/connect/protocol";
 import { universalRequestFromNodeRequest, universalResponseToNodeResponse } from "@connectrpc/connect-node";
 import { HttpError } from "../errors.ts";
 import { log } from "../log.ts";
 import type { Identity } from "../session.ts";
 import { identityKey, rpcError } from "./context.ts";
+import { looksUsual, ShortStream } from "./stream.ts";
 
 /** bytes of one message: input to a process, the largest, is sent in one piece */
 const MAX_MESSAGE = 64 * 1024 * 1024;
+const LIMITS = { readMaxBytes: MAX_MESSAGE, writeMaxBytes: 2 ** 32 - 1 };
 
 export type RpcHandler = (path: string, request: IncomingMessage, response: ServerResponse, identity: Identity) => Promise<void>;
 
+export type AddService = <Desc extends DescService>(service: Desc, implementation: ServiceImpl<Desc>) => void;
+
 /** The handler throws HttpError for what is no RPC: 404 for other paths, 400 for a request without a proper Host. */
-export function createRpcHandler(routes: (router: ConnectRouter) => void): RpcHandler {
+export function createRpcHandler(addServices: (add: AddService) => void): RpcHandler {
 	const router = createConnectRouter({
 		grpc: false,
 		grpcWeb: false,
 		acceptCompression: [],
-		readMaxBytes: MAX_MESSAGE,
+		...LIMITS,
 		jsonOptions: { ignoreUnknownFields: true },
 		interceptors: [translateErrors],
 	});
-	routes(router);
+	const streams = new Map<string, ShortStream>();
+	addServices((service, implementation) => {
+		router.service(service, implementation);
+		for (const spec of Object.values(createServiceImplSpec(service, implementation).methods)) {
+			if (spec.kind !== "server_streaming") continue;
+			streams.set(`/${service.typeName}/${spec.method.name}`, new ShortStream(spec, LIMITS));
+		}
+	});
 	const handlers = new Map(router.handlers.map((handler) => [handler.requestPath, handler]));
 	return async (path, request, response, identity) => {
 		const handler = handlers.get(path);
@@ -40,8 +54,12 @@ export function createRpcHandler(routes: (router: ConnectRouter) => void): RpcHa
 		const { host } = request.headers;
 		if (host === undefined) throw new HttpError(400, "missing required Host header");
 		if (!URL.canParse(request.url ?? "", `http://${host}`)) throw new HttpError(400, "malformed Host header");
+		const stream = looksUsual(request) ? streams.get(path) : undefined;
+		const leftOver = await stream?.serve(request, response, identity);
+		if (leftOver === "served") return;
 		const values = createContextValues().set(identityKey, identity);
-		const answer = await handler(universalRequestFromNodeRequest(request, response, undefined, values));
+		const asked = universalRequestFromNodeRequest(request, response, undefined, values);
+		const answer = await handler(leftOver === undefined ? asked : { ...asked, body: createAsyncIterable([leftOver]) });
 		await universalResponseToNodeResponse(answer, response).catch((error: unknown) => {
 			// The client went away; its stream ended with it.
 			if (ConnectError.from(error).code !== Code.Aborted) throw error;
