@@ -68,9 +68,9 @@ static void send_exit(struct process *p) {
 	write_u32(&b, WIFSIGNALED(p->status) ? (uint32_t)WTERMSIG(p->status) : 0);
 	write_u32(&b, WIFSIGNALED(p->status) && WCOREDUMP(p->status));
 	struct connection *c = p->connection;
+	/* From now on the connection may ask for another program. */
 	c->process = NULL;
 	connection_send(c, 'X', b.data, b.end);
-	connection_finish(c);
 	buffer_free(&b);
 	process_free(p);
 }
@@ -318,7 +318,7 @@ void process_spawn(struct connection *c, struct reader *r) {
 	l.envp = read_strings(r);
 	size_t length;
 	const uint8_t *description = read_bytes(r, &length);
-	/* One program for one connection. */
+	/* One program at a time for one connection. */
 	if (c->process != NULL) r->failed = true;
 	if (!r->failed) {
 		struct plumbing pipes = {.ours = {-1, -1, -1}};

@@ -8,7 +8,7 @@ export interface LinkListener {
 	closed(): void;
 }
 
-const NO_LISTENER: LinkListener = { frame: () => undefined, closed: () => undefined };
+export const NO_LISTENER: LinkListener = { frame: () => undefined, closed: () => undefined };
 
 export class Link {
 	private readonly socket: Socket;

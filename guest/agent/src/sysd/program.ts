@@ -1,7 +1,7 @@
 /** A running program, as sysd tells of it: output, end, and a way to give it input. */
 import { SysdError } from "./errno.ts";
 import { type Frame, FrameReader, FrameWriter } from "./frames.ts";
-import type { Link } from "./link.ts";
+import { type Link, NO_LISTENER } from "./link.ts";
 
 export type OutputKind = "stdout" | "stderr" | "pty";
 
@@ -29,6 +29,7 @@ const INPUT_PIECE = 64 * 1024;
 export class Program {
 	readonly pid: number;
 	private readonly link: Link;
+	private readonly onFree: (link: Link) => void;
 	private readonly acknowledgements: ((errno: number) => void)[] = [];
 	private listener: ProgramListener | undefined;
 	/** What came before the listener was set. */
@@ -36,8 +37,10 @@ export class Program {
 	private ended = false;
 	private lost = false;
 
-	constructor(link: Link, pid: number) {
+	/** @param onFree is given the link when the program has ended and nothing more will come of it */
+	constructor(link: Link, pid: number, onFree: (link: Link) => void) {
 		this.link = link;
+		this.onFree = onFree;
 		this.pid = pid;
 		link.listen({ frame: (frame) => this.take(frame), closed: () => this.lose() });
 	}
@@ -77,11 +80,6 @@ export class Program {
 		this.link.resume();
 	}
 
-	/** Lets go of the program, which goes on and can be attached to again. */
-	detach(): void {
-		this.link.close();
-	}
-
 	private request(frame: Buffer, what: string): Promise<void> {
 		return new Promise((resolve, reject) => {
 			if (this.ended || this.lost) {
@@ -104,7 +102,18 @@ export class Program {
 		}
 		const kind = OUTPUT[frame.type];
 		if (kind !== undefined) this.listener.output(kind, frame.payload);
-		if (frame.type === "X") this.end(readEnd(frame.payload));
+		if (frame.type === "X") {
+			this.leaveLink();
+			this.end(readEnd(frame.payload));
+		}
+	}
+
+	/** Acknowledgements that are yet to come would be taken for those of the link's next program. */
+	private leaveLink(): void {
+		this.link.listen(NO_LISTENER);
+		this.link.resume();
+		if (this.acknowledgements.length === 0) this.onFree(this.link);
+		else this.link.close();
 	}
 
 	private lose(): void {

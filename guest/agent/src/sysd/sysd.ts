@@ -58,8 +58,8 @@ const FLAG_NO_STDIN = 2;
 export class Sysd {
 	private readonly path: string;
 	private readonly control: ControlLink;
-	/** A connection made ahead: saves a round trip on the way of every command. */
-	private spare: Promise<Link> | undefined;
+	/** A connection without a program. */
+	private spare: Link | undefined;
 	private replaced: () => void = () => undefined;
 	private isClosed = false;
 
@@ -78,7 +78,7 @@ export class Sysd {
 		for (const end = Date.now() + limitMs; ; await sleep(5)) {
 			try {
 				await this.control.request(new FrameWriter().frame("G"));
-				this.prepareLink();
+				this.keepLink(await Link.connect(this.path));
 				return;
 			} catch (error) {
 				if (Date.now() > end) throw error;
@@ -190,41 +190,31 @@ export class Sysd {
 		this.isClosed = true;
 		this.onReplaced(() => undefined);
 		this.control.close();
-		void this.spare?.then(
-			(link) => link.close(),
-			() => undefined,
-		);
+		this.spare?.close();
 	}
 
 	private async start(frame: Buffer, what: string): Promise<Program> {
-		try {
-			return await startProgram(await this.takeLink(), frame, what);
-		} finally {
-			// Not before the answer, and after what waits for it: both are on the way of a command.
-			setImmediate(() => this.prepareLink());
-		}
+		return await startProgram(await this.takeLink(), frame, what, (link) => this.keepLink(link));
 	}
 
 	private async takeLink(): Promise<Link> {
-		// Taken in one step: who comes while we wait must get another one.
-		const spare = this.spare;
+		const { spare } = this;
 		this.spare = undefined;
-		const link = await spare?.catch(() => undefined);
-		return link === undefined || link.closed ? await Link.connect(this.path) : link;
+		return spare === undefined || spare.closed ? await Link.connect(this.path) : spare;
 	}
 
-	private prepareLink(): void {
-		if (this.spare !== undefined || this.isClosed) return;
-		this.spare = Link.connect(this.path);
-		this.spare.catch(() => undefined);
+	/** For the next program: a connection made for each would be a part of what a command takes. */
+	private keepLink(link: Link): void {
+		if (this.isClosed || (this.spare !== undefined && !this.spare.closed)) link.close();
+		else this.spare = link;
 	}
 }
 
-function startProgram(link: Link, frame: Buffer, what: string): Promise<Program> {
+function startProgram(link: Link, frame: Buffer, what: string, onFree: (link: Link) => void): Promise<Program> {
 	return new Promise((resolve, reject) => {
 		link.listen({
 			frame: ({ type, payload }) => {
-				if (type === "P") resolve(new Program(link, payload.readUInt32LE(0)));
+				if (type === "P") resolve(new Program(link, payload.readUInt32LE(0), onFree));
 				if (type !== "E") return;
 				const reader = new FrameReader(payload);
 				const stage = STAGES[reader.u32()] ?? "resources";
