@@ -107,6 +107,26 @@ describe("programs", () => {
 		await close;
 	});
 
+	test("that end with input on its way leave nothing of it to the next", async () => {
+		const deaf = await sysd.spawn({ ...REQUEST, args: ["-c", "sleep 60"], input: "pipe" });
+		const deafEnd = new Promise((resolve) => deaf.listen({ output: () => undefined, end: resolve }));
+		const write = deaf.write(Buffer.alloc(1_000_000));
+		await sysd.signal(deaf.pid, 9);
+		await expect(write).rejects.toMatchObject({ code: "EPIPE" });
+		await deafEnd;
+		for (const word of ["one", "two"]) {
+			const program = await sysd.spawn({ ...REQUEST, program: "cat", input: "pipe" });
+			const heard: string[] = [];
+			const ended = new Promise((resolve) => {
+				program.listen({ output: (_, data) => heard.push(data.toString()), end: resolve });
+			});
+			await program.write(Buffer.from(word));
+			await program.closeInput();
+			expect(await ended).toEqual({ exitCode: 0, signal: 0, coreDumped: false });
+			expect(heard).toEqual([word]);
+		}
+	});
+
 	test("that dump core are told so by number", async () => {
 		const { end } = await run({ args: ["-c", "kill -SEGV $$"] });
 		expect(end?.signal).toBe(11);
