@@ -1,7 +1,7 @@
 import { DamagedImageError, type Engines, type ImageFacts, type SandboxEngine } from "../engine/index.ts";
 import { OffshootError } from "../protocol/index.ts";
 import type { ArtifactKind, Manifest, Store } from "../store/index.ts";
-import { memoryFootprint } from "./host-process.ts";
+import { isRunning, memoryFootprint } from "./host-process.ts";
 import type { ContainerRecord } from "./records.ts";
 import type { ArtifactFacts } from "./types.ts";
 
@@ -42,7 +42,7 @@ export async function capture(
 	requireHeadRoom(await store.freeBytes(), memoryFootprint(record.pid));
 	const staging = await store.stage(request.artifactId);
 	try {
-		const image = await whileWriting(record, () => write(engine, record.containerId, request, staging.imageDir, signal));
+		const image = await whileWriting(record, () => write(engine, record, request, staging.imageDir, signal));
 		const published = await staging.publish(manifestOf(record, request, image), record.spec);
 		return factsOf(published.manifest);
 	} catch (error) {
@@ -53,14 +53,16 @@ export async function capture(
 
 async function write(
 	engine: SandboxEngine,
-	id: string,
+	record: ContainerRecord,
 	{ memory }: Pick<CaptureRequest, "memory">,
 	imageDir: string,
 	signal: AbortSignal,
 ): Promise<ImageFacts> {
+	const { containerId } = record;
 	try {
-		return await (memory ? engine.checkpoint(id, imageDir, signal) : engine.captureFiles(id, imageDir, signal));
+		return await (memory ? engine.checkpoint(containerId, imageDir, signal) : engine.captureFiles(containerId, imageDir, signal));
 	} catch (error) {
+		if (!isRunning(record)) throw ended(record, error);
 		if (!(error instanceof DamagedImageError) && !/no space left|ENOSPC/i.test(String(error))) throw error;
 		throw new OffshootError(
 			"no_space",
@@ -68,6 +70,25 @@ async function write(
 			{ errorCode: "insufficient_disk_space", shouldRetry: false, cause: error },
 		);
 	}
+}
+
+/** Stops a guest for a pause. @throws OffshootError when it did not stop in time, or ended meanwhile */
+export async function freeze(engine: SandboxEngine, record: ContainerRecord, signal: AbortSignal): Promise<void> {
+	try {
+		await engine.pause(record.containerId, signal);
+	} catch (error) {
+		signal.throwIfAborted();
+		if (!isRunning(record)) throw ended(record, error);
+		throw new OffshootError(
+			"timed_out",
+			"The sandbox could not be paused: its programs or its engine did not stand still in time. It goes on running; end what keeps it busy and try again, or kill it.",
+			{ cause: error },
+		);
+	}
+}
+
+function ended({ sandboxId }: ContainerRecord, cause: unknown): OffshootError {
+	return new OffshootError("not_found", `Sandbox "${sandboxId}" ended before it could be captured; its log says why`, { cause });
 }
 
 function manifestOf(record: ContainerRecord, request: CaptureRequest, image: ImageFacts): Manifest {

@@ -2,7 +2,7 @@ import type { EgressPolicy } from "../engine/index.ts";
 import { OffshootError } from "../protocol/index.ts";
 import type { Artifact } from "../store/index.ts";
 import { agentClient } from "./agent-client.ts";
-import { type CaptureRequest, capture, factsOf } from "./capture.ts";
+import { type CaptureRequest, capture, factsOf, freeze } from "./capture.ts";
 import { ContainersAhead } from "./containers-ahead.ts";
 import { watchExits } from "./exits.ts";
 import { readGuestMetrics } from "./guest-metrics.ts";
@@ -122,7 +122,7 @@ export class LocalNode implements NodeClient {
 		const engine = await this.#options.engines.open(record.engine);
 		this.#frozen.add(record.containerId);
 		try {
-			await engine.pause(record.containerId, signal);
+			await freeze(engine, record, signal);
 			return await this.#capture(record, { ...order, agentUnresponsive: !healthy }, signal);
 		} catch (error) {
 			// The signal may be the reason of the failure; the guest must run again all the same.
