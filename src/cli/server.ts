@@ -67,6 +67,8 @@ export const startServer: StartServer = async (options, signal) => {
 		const control = await compose(options, log, teardown, signal);
 		return {
 			stop: async (fate) => {
+				// The API answers until what was begun is done: without this a create could slip in behind the end of all others.
+				control.refuseNew();
 				if (fate === "end") {
 					const ended = await control.endRunning("the server was taken down", AbortSignal.timeout(STOP_TIMEOUT_MS));
 					log.info({ sandboxes: ended }, "ended running sandboxes");

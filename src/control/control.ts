@@ -56,6 +56,8 @@ export interface ControlLifecycle {
 	registerTemplate(name: string, facts: ArtifactFacts): Promise<PublishedTemplate>;
 	/** Ends every running sandbox; paused ones and snapshots stay. @returns how many */
 	endRunning(reason: string, signal: AbortSignal): Promise<number>;
+	/** From now on operations that were not begun yet are refused as busy. Looking is still possible. */
+	refuseNew(): void;
 	/**
 	 * Refuses new operations, waits for those under way, and stops acting on timeouts. Sandboxes run on and are adopted
 	 * by the next server. Fleet and node stay open: they belong to the caller.
@@ -92,6 +94,9 @@ export async function createControl(options: ControlOptions): Promise<Control & 
 	const placement = new Placement();
 	const chores = new Chores({ clock, log, signal: lifetime.signal });
 	let open = true;
+	const refuseNew = () => {
+		open = false;
+	};
 	const core: Core = {
 		fleet,
 		node,
@@ -139,8 +144,9 @@ export async function createControl(options: ControlOptions): Promise<Control & 
 		},
 		registerTemplate: (name, facts) => registerTemplate(core, name, facts),
 		endRunning: (reason, signal) => endRunning(core, reason, signal),
+		refuseNew,
 		close: async () => {
-			open = false;
+			refuseNew();
 			expiry.stop();
 			await drained(core);
 			lifetime.abort(new OffshootError("busy", "The server is going down; try again when it is back"));

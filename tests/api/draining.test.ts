@@ -1,5 +1,8 @@
-/** A node that its operator has closed: on a server of its own, since no other test could start anything meanwhile. */
-import { Sandbox, ServiceBusyError } from "e2b";
+/** A node that its operator has closed, and a broken database: on a server of their own, since no other test could go on meanwhile. */
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import { Sandbox, SandboxError, ServiceBusyError } from "e2b";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { adminToken } from "../support/operator.ts";
 import { runPython } from "../support/python.ts";
@@ -43,3 +46,26 @@ test("a node that is drained takes nothing new and lets what runs go on; clients
 	await Promise.all([paused.connect(), Sandbox.create(snapshotId, server.sdk)]);
 	expect((await become("tired")).status).toBe(400);
 });
+
+test("of a defect clients learn no more than that there is one, and the name of its line in the server's log", async () => {
+	using database = new DatabaseSync(join(server.dataDir, "offshoot.db"), { timeout: 5_000 });
+	database.exec("ALTER TABLE templates RENAME TO templates_taken_away");
+	try {
+		await failVisibly();
+	} finally {
+		database.exec("ALTER TABLE templates_taken_away RENAME TO templates");
+	}
+});
+
+async function failVisibly(): Promise<void> {
+	const failed = await Sandbox.listSnapshots(server.sdk)
+		.nextItems()
+		.catch((error: unknown) => error);
+	expect(failed).toBeInstanceOf(SandboxError);
+	expect(failed).toMatchObject({ statusCode: 500, message: "500: internal server error" });
+	const { body, headers } = await restAt(server.url, "GET", "/snapshots", undefined, { "X-API-KEY": server.apiKey });
+	expect(body).toEqual({ code: 500, message: "internal server error", error_code: "internal_server_error" });
+	const log = await readFile(join(server.dataDir, "server.log"), "utf8");
+	const line = log.split("\n").find((each) => each.includes(headers.get("x-e2b-trace-id") ?? "no name"));
+	expect(line).toContain("no such table");
+}

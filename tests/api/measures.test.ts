@@ -63,6 +63,20 @@ test("what a guest prints in bulk fills nothing on the host", async () => {
 	expect(body.logEntries[0].message).toContain("started");
 });
 
+test("of what a sandbox prints without end the last 2,000 lines are kept, and all of its life", async () => {
+	const sandbox = await newSandbox();
+	// Slowly enough for the server to have all of it: it takes what was printed once in a second.
+	const print = "for at in 0 900 1800; do seq $((at + 1)) $((at + 900)) > /proc/1/fd/2; sleep 1.5; done";
+	await sandbox.commands.run(print, { user: "root" });
+	const entries = async (direction: string) => {
+		const { body } = await rest("GET", `/v2/sandboxes/${sandbox.sandboxId}/logs?limit=1000&direction=${direction}`);
+		return body.logs.map(({ message }: { message: string }) => message);
+	};
+	await until("the last line", async () => (await entries("backward"))[0] === "2700");
+	const oldest = await entries("forward");
+	expect(oldest.slice(0, 2)).toEqual([expect.stringContaining("started"), "701"]);
+});
+
 async function bytesOfLogs(root: string): Promise<number> {
 	let bytes = 0;
 	for (const name of await readdir(root, { recursive: true })) {

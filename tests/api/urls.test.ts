@@ -21,6 +21,11 @@ test("hosts of guest ports and file URLs name this server", async () => {
 	}
 });
 
+test("a client that is told to debug asks its own machine, and no server", async () => {
+	const local = await Sandbox.create({ ...sdk(), apiUrl: "http://127.0.0.1:1", debug: true });
+	expect([local.sandboxId, local.getHost(3000)]).toEqual(["debug_sandbox_id", "localhost:3000"]);
+});
+
 test("signed file URLs work with nothing but HTTP", async () => {
 	const sandbox = await newSandbox();
 	const form = new FormData();

@@ -1,7 +1,7 @@
 /** The real command line of E2B, as a user runs it. */
 import { spawn } from "node:child_process";
 import { randomUUID } from "node:crypto";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, inject, onTestFinished, test } from "vitest";
@@ -201,6 +201,27 @@ test("template publish, unpublish and delete", async () => {
 	expect((await e2b("template", "delete", id, "--yes")).code).toBe(0);
 	expect((await rest("GET", `/templates/${encodeURIComponent(id)}`)).status).toBe(404);
 	expect((await e2b("template", "delete", id, "--yes")).code).not.toBe(0);
+});
+
+test("logging in leads to a page of E2B's and to the key that is all one needs; configuring leads to logging in", async () => {
+	const env = { ...process.env, ...inject("server").env, HOME: home, NO_COLOR: "1", PATH: home };
+	const login = spawn(process.execPath, [CLI, "auth", "login"], { env, cwd: home });
+	onTestFinished(() => void login.kill());
+	let said = "";
+	login.stdout.on("data", (data) => {
+		said += data;
+	});
+	await until("what to do without a browser", async () => said.includes("environment variable instead"));
+	expect(said).toMatch(/https:\/\/e2b\.dev\/docs\/api\/cli\?[\s\S]*E2B_API_KEY/);
+	expect(await e2b("auth", "configure")).toMatchObject({ code: 0, stdout: expect.stringContaining("e2b auth login") });
+	expect((await e2b("auth", "info")).stdout).toContain("Not logged in");
+	expect((await e2b("sandbox", "list")).code).toBe(0);
+});
+
+test("template create says that building over the API is not there", async () => {
+	await writeFile(join(home, "e2b.Dockerfile"), "FROM base\n");
+	const { code, stderr } = await e2b("template", "create", "mine");
+	expect([code, stderr]).toEqual([1, expect.stringContaining("501: Building templates over the API is not available")]);
 });
 
 test("template list", async () => {

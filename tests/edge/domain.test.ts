@@ -2,6 +2,7 @@
 import { execFile } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { type IncomingMessage, request } from "node:http";
 import { type ClientHttp2Session, type ClientHttp2Stream, connect, constants, type OutgoingHttpHeaders } from "node:http2";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -131,6 +132,12 @@ describe("over HTTP/2 and TLS", () => {
 		expect(socket.rstCode).toBe(constants.NGHTTP2_INTERNAL_ERROR);
 	});
 
+	test("an answer that must have no body comes without the one that its guest sends", async () => {
+		const answer = send(await newGuest(), { ":path": "/bodied" });
+		expect((await once(answer, "response"))[0]).toMatchObject({ ":status": 204 });
+		expect(await text(answer)).toBe("");
+	});
+
 	test("a certificate renewed by the command is given to new connections, and open ones go on", async () => {
 		const sandbox = await newGuest();
 		const before = await handshake();
@@ -142,18 +149,30 @@ describe("over HTTP/2 and TLS", () => {
 		expect(JSON.parse(await text(send(sandbox, { ":path": "/told" })))).toMatchObject({ url: "/told" });
 	});
 
-	test("who waits when the server stops is answered 503, and finds the sandbox again with the next server", async () => {
+	test("who waits or comes when the server stops is answered 503, and finds the sandbox and its measures again with the next one", async () => {
 		const sandbox = await newGuest();
+		await expect.poll(async () => (await sandbox.getMetrics()).length).not.toBe(0);
 		const waiting = send(sandbox, { ":path": "/silent" });
 		const answered = once(waiting, "response");
+		// Begun before the stop, its body ends after it.
+		const headers = { "x-api-key": server.apiKey, "content-type": "application/json", expect: "100-continue" };
+		const create = request(`${server.url}/v2/sandboxes`, { method: "POST", headers });
+		create.flushHeaders();
+		await once(create, "continue");
 		await expect
 			.poll(async () => (await sandbox.commands.run(`ss -Htn state established sport = :${GUEST_PORT}`)).stdout)
 			.not.toBe("");
 		process.kill((await server.status()).pid, "SIGTERM");
 		const [answer] = await answered;
 		expect(answer).toMatchObject({ ":status": 503, "retry-after": "1" });
+		create.end(JSON.stringify({ templateID: "base" }));
+		const [refused] = (await once(create, "response")) as [IncomingMessage];
+		expect([refused.statusCode, refused.headers["retry-after"]]).toEqual([503, "5"]);
+		expect(JSON.parse(await text(refused))).toEqual({ code: 503, message: expect.stringContaining("try again") });
 		await expect.poll(() => server.status().catch(() => "ended")).toBe("ended");
+		const ended = new Date();
 		await server.start();
+		expect((await sandbox.getMetrics({ end: ended })).length).toBeGreaterThan(0);
 		const again = await fetch(`${server.url}/told`, { headers: toGuest(sandbox) });
 		expect(again.status).toBe(200);
 	});

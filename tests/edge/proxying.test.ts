@@ -13,6 +13,8 @@ import { newSandbox, sdk } from "../support/sandboxes.ts";
 import { serveGuest, toGuest } from "./guest-server.ts";
 
 const execute = promisify(execFile);
+/** Requests that one sandbox may have under way. */
+const CONNECTION_LIMIT = 5_000;
 
 let sandbox: Sandbox;
 beforeAll(async () => {
@@ -54,6 +56,29 @@ describe("a request", () => {
 			"x-forwarded-proto": "http",
 			"x-forwarded-host": host,
 		});
+	});
+
+	test("that curl would rather send in HTTP/2 is served in HTTP/1.1", async () => {
+		const told = JSON.parse(await curl("/told", "--http2", "-H", "X-Y: z"));
+		expect(told).toMatchObject({ httpVersion: "1.1", headers: { "x-y": "z" } });
+		expect(Object.keys(told.headers)).not.toContain("upgrade");
+	});
+
+	test("beside 5,000 others of the same sandbox is answered 429, and others are not", async () => {
+		const { hostname, port } = new URL(sdk().sandboxUrl);
+		const flood = connect({ host: hostname, port: Number(port) });
+		flood.on("error", () => {});
+		flood.write(`GET /silent HTTP/1.1\r\nHost: 8000-${sandbox.sandboxId}.sbx.test\r\n\r\n`.repeat(CONNECTION_LIMIT));
+		await expect.poll(async () => (await ask("/told", { agent: false })).status).toBe(429);
+		expect(JSON.parse((await ask("/told", { agent: false })).body)).toEqual({
+			sandboxId: sandbox.sandboxId,
+			message: expect.any(String),
+			connectionLimit: CONNECTION_LIMIT,
+			code: 429,
+		});
+		expect((await (await newSandbox()).commands.run("echo free")).stdout).toBe("free\n");
+		flood.destroy();
+		await expect.poll(async () => (await ask("/told", { agent: false })).status).toBe(200);
 	});
 
 	test("of many megabytes without a length, to be asked for first, comes back whole", async () => {

@@ -1,9 +1,11 @@
 /** How requests find sandboxes, and what is answered where there is none: with real sandboxes, over plain HTTP. */
+import { readdir, readFile } from "node:fs/promises";
 import { request } from "node:http";
+import { join } from "node:path";
 import { Sandbox, TimeoutError } from "e2b";
 import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
 import { WebSocket } from "ws";
-import { newSandbox, sdk } from "../support/sandboxes.ts";
+import { newSandbox, sdk, until } from "../support/sandboxes.ts";
 
 const AGENT = 49983;
 const UNKNOWN = "i00000000000000000000";
@@ -116,6 +118,26 @@ describe("a sandbox's port", () => {
 		const fetched = { ...headers, "sec-fetch-dest": "empty", accept: "*/*" };
 		expect(await ask({ headers: fetched })).toMatchObject({ status: 502, type: expect.stringContaining("json") });
 	});
+});
+
+/** A request waits for a minute before it is told: only in long runs. */
+test.runIf(process.env.OFFSHOOT_TEST_LONG === "1")("a sandbox whose pause does not come to an end is a 409", async () => {
+	const sandbox = await newSandbox();
+	const { sandboxId } = sandbox;
+	const instance = (await readFile(join(inject("server").dataDir, "instance"), "utf8")).trim();
+	const containers = `/run/offshoot/${instance}/containers`;
+	const [record = ""] = (await readdir(containers)).filter((name) => name.startsWith(sandboxId));
+	const { pid } = JSON.parse(await readFile(join(containers, record), "utf8"));
+	process.kill(pid, "SIGSTOP");
+	const pausing = sandbox.pause({ requestTimeoutMs: 150_000 }).catch((error: unknown) => error);
+	await until("the pause to begin", async () => (await sandbox.getInfo()).state === "paused");
+	const answer = await ask({ headers: routed(sandboxId, 8000) });
+	process.kill(pid, "SIGCONT");
+	expect([answer.status, JSON.parse(answer.body)]).toEqual([
+		409,
+		{ sandboxId, message: expect.stringMatching(/transition/), code: 409 },
+	]);
+	expect(await pausing).toMatchObject({ statusCode: 504, message: expect.stringContaining("goes on running") });
 });
 
 /** For tests that change nothing in it. */

@@ -20,6 +20,9 @@ const server = createServer(async (req, res) => {
 			res.addTrailers({ "x-sum": req.trailers["x-sum"] ?? "none" });
 			return res.end();
 		}
+		case "/bodied":
+			// Node itself would leave it out.
+			return req.socket.end("HTTP/1.1 204 No Content\r\nContent-Length: 4\r\nConnection: close\r\n\r\nbody");
 		case "/early":
 			return res.writeHead(413).end("too much");
 		case "/stream":
