@@ -65,7 +65,12 @@ async function failVisibly(): Promise<void> {
 	expect(failed).toMatchObject({ statusCode: 500, message: "500: internal server error" });
 	const { body, headers } = await restAt(server.url, "GET", "/snapshots", undefined, { "X-API-KEY": server.apiKey });
 	expect(body).toEqual({ code: 500, message: "internal server error", error_code: "internal_server_error" });
+	const name = headers.get("x-e2b-trace-id") ?? "no name";
+	// The log is written beside the answers, so an answer may come before its line.
+	await expect.poll(() => logLine(name)).toContain("no such table");
+}
+
+async function logLine(name: string): Promise<string> {
 	const log = await readFile(join(server.dataDir, "server.log"), "utf8");
-	const line = log.split("\n").find((each) => each.includes(headers.get("x-e2b-trace-id") ?? "no name"));
-	expect(line).toContain("no such table");
+	return log.split("\n").find((each) => each.includes(name)) ?? "";
 }
