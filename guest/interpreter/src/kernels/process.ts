@@ -33,6 +33,8 @@ export interface ProcessEnd {
 export class KernelProcess {
 	readonly pid: number;
 	readonly ended: Promise<ProcessEnd>;
+	/** Resolves when what the process starts counts for the sandbox's limit of processes: no code of a user may run before. */
+	readonly joined: Promise<void>;
 	readonly #child: ChildProcess;
 	#running = true;
 
@@ -45,9 +47,15 @@ export class KernelProcess {
 				resolve({ exitCode });
 			});
 		});
+		this.joined = joinPrograms(pid);
 	}
 
-	/** Starts the process. Rejects with KernelUnavailable if the directory or the program is missing. */
+	/**
+	 * Starts the process. Rejects with KernelUnavailable if the directory or the program is missing.
+	 *
+	 * Nothing that takes time may stand between the start and whoever listens: a process that ends at once would end unheard,
+	 * and Node throws away what it wrote if nobody reads it by then.
+	 */
 	static async start(options: ProcessOptions): Promise<KernelProcess> {
 		await requireDirectory(options.cwd);
 		const [program, ...args] = [...DIE_WITH_PARENT, ...options.command];
@@ -63,7 +71,6 @@ export class KernelProcess {
 			child.once("error", (error) => reject(new KernelUnavailable(`${program}: ${error.message}`, { cause: error })));
 		});
 		if (child.pid === undefined) throw new KernelUnavailable(`${program}: no process was started`);
-		await joinPrograms(child.pid);
 		return new KernelProcess(child, child.pid);
 	}
 

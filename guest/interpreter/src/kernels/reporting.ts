@@ -38,7 +38,7 @@ export async function launchReportingKernel(
 	});
 	const kernel = make(kernelProcess);
 	try {
-		await abortable(kernel.ready, options.signal);
+		await abortable(Promise.all([kernel.ready, kernelProcess.joined]), options.signal);
 		return kernel;
 	} catch (error) {
 		await kernelProcess.kill();

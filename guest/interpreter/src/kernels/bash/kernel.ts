@@ -46,7 +46,7 @@ export async function launchBashKernel(options: LaunchOptions): Promise<Kernel> 
 	});
 	const kernel = new BashKernel(kernelProcess);
 	try {
-		await abortable(kernel.silently(SETUP), options.signal);
+		await abortable(Promise.all([kernel.silently(SETUP), kernelProcess.joined]), options.signal);
 		return kernel;
 	} catch (error) {
 		await kernelProcess.kill();

@@ -112,7 +112,7 @@ export class JupyterKernel implements Kernel {
 			throw new KernelUnavailable(`the kernel ended while it was starting: ${diagnostics() || "it gave no reason"}`);
 		});
 		try {
-			await Promise.race([this.#connection.ready(signal), failed]);
+			await Promise.race([Promise.all([this.#connection.ready(signal), this.#process.joined]), failed]);
 		} catch (error) {
 			await this.#process.kill();
 			throw error instanceof KernelUnavailable ? error : await failed;
