@@ -1,4 +1,4 @@
-import { createHash, generateKeyPairSync, sign } from "node:crypto";
+import { createHash, generateKeyPairSync, sign, verify } from "node:crypto";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -37,6 +37,23 @@ describe("what stands in for node:crypto", () => {
 		const hash = crypto.createHash("sha256").update(buffer);
 		buffer.fill(0);
 		expect(hash.digest("base64")).toBe(createHash("sha256").update("before").digest("base64"));
+	});
+
+	test("a digest of another kind is refused, not answered with SHA-256", () => {
+		for (const algorithm of ["sha512", "sha1", "md5", ""]) {
+			expect(() => crypto.createHash(algorithm)).toThrow("is not in this package");
+		}
+	});
+
+	test("a digest named for a signature that takes none is refused, as by Node", () => {
+		const { privateKey, publicKey } = generateKeyPairSync("ed25519");
+		const message = Buffer.from("message");
+		const signature = sign(null, message, privateKey);
+		const format = { format: "der", type: "spki" } as const;
+		const ours = crypto.createPublicKey({ key: publicKey.export(format), ...format });
+		expect(crypto.verify(null, message, ours, signature)).toBe(true);
+		expect(() => verify("sha512", message, publicKey, signature)).toThrow();
+		expect(() => crypto.verify("sha512", message, ours, signature)).toThrow("take no digest");
 	});
 
 	test("a signature holds for its key and message only", () => {

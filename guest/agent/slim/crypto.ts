@@ -1,7 +1,8 @@
 /**
  * Stands in for `node:crypto` in the packaged agent: of that module, which is 1.3 MB of every memory image once it was
  * used, every start of a sandbox needs two functions only. They answer as Node's own; what the agent does not ask for
- * is not there. The rest is Node's, loaded at its first use.
+ * is not there, or throws: its callers are checked against Node's types and tested with Node's functions, so an argument
+ * that was ignored here would give wrong answers in sandboxes alone. The rest is Node's, loaded at its first use.
  */
 import { loadAddon } from "./addon.ts";
 
@@ -30,7 +31,9 @@ class Sha256 {
 	}
 }
 
-export function createHash(_algorithm: "sha256"): Sha256 {
+/** @throws Error for any but SHA-256 */
+export function createHash(algorithm: string): Sha256 {
+	if (algorithm !== "sha256") throw new Error(`digest ${algorithm} is not in this package`);
 	return new Sha256();
 }
 
@@ -48,7 +51,9 @@ export function createPublicKey({ key }: { readonly key: Buffer; readonly format
 	return { asymmetricKeyType: "ed25519", raw };
 }
 
-export function verify(_algorithm: null, data: Buffer, key: Ed25519Key, signature: Buffer): boolean {
+/** @throws Error if a digest is named: Ed25519 has its own */
+export function verify(algorithm: string | null, data: Buffer, key: Ed25519Key, signature: Buffer): boolean {
+	if (algorithm !== null) throw new Error(`Ed25519 signatures take no digest, not ${algorithm}`);
 	return addon.verifyEd25519(key.raw, data, signature);
 }
 
