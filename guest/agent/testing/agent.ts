@@ -12,13 +12,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type AgentInit, CONTROL_SIGNATURE_HEADER } from "../../../src/protocol/index.ts";
+import { SMALL_HEAP } from "../../../tests/support/heap.ts";
 import { buildSysd } from "../packaging/compile.ts";
 import { makeWorld } from "./world.ts";
 
 const MAIN = join(import.meta.dirname, "../src/main.ts");
-
-/** As in a sandbox: see packaging/init.sh. */
-const SMALL_HEAP = ["--max-semi-space-size=1", "--optimize-for-size", "--no-node-snapshot", "--no-sparkplug", "--no-maglev"];
 
 export interface ControlKey {
 	readonly privateKey: KeyObject;

@@ -9,6 +9,7 @@ import { mkdir, mkdtemp, readdir, readFile, realpath, rm, writeFile } from "node
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { SMALL_HEAP } from "../../../tests/support/heap.ts";
 import { type Attempt, type Outcome, send, show, Tally } from "../../../tests/support/malformed.ts";
 import { descriptors, mib, residentBytes } from "../../../tests/support/process.ts";
 import { campaignLength, campaignSeed, seededRandom } from "../../../tests/support/random.ts";
@@ -23,8 +24,6 @@ const REQUESTS = campaignLength(1_000, 20_000);
 const WARM_UP = REQUESTS / 4;
 const AT_ONCE = 20;
 const TOKEN = "token-of-the-campaign";
-/** As in a sandbox. */
-const SMALL_HEAP = ["--max-semi-space-size=1", "--optimize-for-size", "--no-node-snapshot", "--no-sparkplug", "--no-maglev"];
 
 let root: string;
 let home: string;
