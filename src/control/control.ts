@@ -97,6 +97,9 @@ export async function createControl(options: ControlOptions): Promise<Control & 
 	const refuseNew = () => {
 		open = false;
 	};
+	const assertOpen = () => {
+		if (!open) throw new OffshootError("busy", "The server is going down; try again when it is back", { retryAfterSeconds: 5 });
+	};
 	const core: Core = {
 		fleet,
 		node,
@@ -109,14 +112,12 @@ export async function createControl(options: ControlOptions): Promise<Control & 
 			if (exit) chores.inBackground(handleExit(core, exit));
 		}),
 		placement,
-		quota: new Quota({ ledger, node, placement }),
+		quota: new Quota({ ledger, node, placement, assertOpen }),
 		lifetime: lifetime.signal,
 		announceGone: (gone) => {
 			for (const listener of listeners) notify(log, listener, gone);
 		},
-		assertOpen: () => {
-			if (!open) throw new OffshootError("busy", "The server is going down; try again when it is back", { retryAfterSeconds: 5 });
-		},
+		assertOpen,
 	};
 	const expiry = new Expiry(core);
 	const journal = new Journal(core);

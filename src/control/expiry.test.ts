@@ -89,6 +89,25 @@ describe.concurrent("the end of a sandbox's time", () => {
 		});
 	});
 
+	it("comes ever more seldom for what cannot be paused, since each try stops it", async () => {
+		await using world = await World.open();
+		const { sandboxId } = await world.create({ timeout: 3, autoPause: true });
+		const tries: number[] = [];
+		world.faults.hook = (point) => {
+			if (point !== "freeze") return;
+			tries.push(world.clock.now());
+			throw new Error("too many files");
+		};
+		for (let second = 0; second < 3_600; second++) {
+			world.clock.advance(1_000);
+			for (let turn = 0; turn < 20; turn++) await setImmediate();
+		}
+		const waits = tries.slice(1).map((at, index) => (at - (tries[index] ?? 0)) / 1000);
+		expect(tries.length).toBeGreaterThan(5);
+		for (const [index, wait] of waits.entries()) expect(wait).toBeGreaterThanOrEqual(Math.min(5 * 2 ** index, 300));
+		await eventually(async () => expect(await stateOf(world, sandboxId)).toBe("running"));
+	});
+
 	it("survives a restart, also when it passed while no server was there", async () => {
 		await using world = await World.open();
 		const due = await world.create({ timeout: 3 });

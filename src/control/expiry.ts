@@ -1,6 +1,6 @@
 /**
  * Acts on the end of every running sandbox's time: kills or pauses it. One timer stands at the earliest end; nothing is
- * polled. A pause that fails is tried again: a sandbox that was to be kept is never killed instead.
+ * polled. A pause that fails is tried again, ever more seldom: a sandbox that was to be kept is never killed instead.
  */
 import type { SandboxRecord } from "../fleet/index.ts";
 import { sleep } from "./clock.ts";
@@ -9,7 +9,9 @@ import { endSandbox } from "./kill.ts";
 import { beginPause } from "./pause.ts";
 import type { PauseRequest } from "./types.ts";
 
-const RETRY_MS = 5_000;
+const FIRST_RETRY_MS = 5_000;
+/** What fails for long may fail until someone does something about it, and each try stops the guest. */
+const LAST_RETRY_MS = 300_000;
 /** Timers hold 2^31 ms at most. */
 const LONGEST_TIMER_MS = 3_600_000;
 
@@ -68,8 +70,9 @@ export class Expiry {
 
 	async #expire(due: SandboxRecord): Promise<void> {
 		this.#busy.add(due.id);
-		const failed = await this.#act(due);
-		if (failed) await sleep(this.#core.clock, RETRY_MS, this.#core.lifetime).catch(() => undefined);
+		for (let pause = FIRST_RETRY_MS; await this.#act(due); pause = Math.min(2 * pause, LAST_RETRY_MS)) {
+			await sleep(this.#core.clock, pause, this.#core.lifetime).catch(() => undefined);
+		}
 		this.#busy.delete(due.id);
 		const record = this.#core.ledger.get(due.id);
 		if (record) this.consider(record);

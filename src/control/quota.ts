@@ -17,6 +17,8 @@ export interface QuotaOptions {
 	readonly ledger: Ledger;
 	readonly node: Pick<NodeClient, "capacity">;
 	readonly placement: Pick<Placement, "assertReady">;
+	/** @throws OffshootError busy when the server is going down */
+	readonly assertOpen: () => void;
 }
 
 /** A team, and how many of its sandboxes may run. */
@@ -34,9 +36,11 @@ export class Quota {
 
 	/**
 	 * Holds a place for the team while `work` brings a sandbox into the ledger in a state that counts.
-	 * @throws OffshootError too_many, busy when the node has no room or is closed
+	 * @throws OffshootError too_many, busy when the node has no room or is closed, or the server is going down
 	 */
 	async within<T>({ teamId, maxConcurrent }: TeamsRoom, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
+		// Here, where the operation is begun already: whoever closes waits for those that passed before.
+		this.#options.assertOpen();
 		this.#options.placement.assertReady();
 		// Nothing may be waited for between this count and taking the place.
 		const reserved = this.#reserved.get(teamId) ?? 0;

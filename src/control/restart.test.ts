@@ -6,6 +6,15 @@ const notFound = { code: "not_found" };
 const conflict = { code: "conflict" };
 
 describe.concurrent("close", () => {
+	it("lets nothing start that was asked for before and is not begun yet: it would slip in behind the end of all others", async () => {
+		await using world = await World.open();
+		const creating = world.create();
+		world.control.refuseNew();
+		await expect(creating).rejects.toMatchObject({ code: "busy" });
+		expect(await world.control.endRunning("the server was taken down", AbortSignal.timeout(5_000))).toBe(0);
+		expect(world.host.containers.size).toBe(0);
+	});
+
 	it("waits for what is under way, refuses what comes, and leaves sandboxes to the next server", async () => {
 		const world = await World.open();
 		const { sandboxId } = await world.create();

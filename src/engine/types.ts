@@ -182,7 +182,10 @@ export interface SandboxEngine {
 	 * memory, no processes, nothing of other mounts. Otherwise as `checkpoint`.
 	 */
 	captureFiles(id: string, imageDir: string, signal: AbortSignal): Promise<ImageFacts>;
-	/** @param signal undoes it when aborted before the container stands still @throws whatever was the matter; it runs then */
+	/**
+	 * @param signal undoes it when aborted before the container stands still
+	 * @throws StuckError when it may stand still for ever; whatever else was the matter: it runs then
+	 */
 	pause(id: string, signal: AbortSignal): Promise<void>;
 	/** No error when it runs already. @param signal ends the waiting for other calls */
 	resume(id: string, signal: AbortSignal): Promise<void>;

@@ -1,4 +1,4 @@
-import { DamagedImageError, type Engines, type ImageFacts, type SandboxEngine } from "../engine/index.ts";
+import { DamagedImageError, type Engines, type ImageFacts, type SandboxEngine, StuckError } from "../engine/index.ts";
 import { OffshootError } from "../protocol/index.ts";
 import type { ArtifactKind, Manifest, Store } from "../store/index.ts";
 import { isRunning, memoryFootprint } from "./host-process.ts";
@@ -72,11 +72,15 @@ async function write(
 	}
 }
 
-/** Stops a guest for a pause. @throws OffshootError when it did not stop in time, or ended meanwhile */
-export async function freeze(engine: SandboxEngine, record: ContainerRecord, signal: AbortSignal): Promise<void> {
+/**
+ * Stops a guest for a pause.
+ * @throws OffshootError when it did not stop in time, or ended meanwhile; StuckError when it may stand still for ever
+ */
+export async function freeze(engine: Pick<SandboxEngine, "pause">, record: Contained, signal: AbortSignal): Promise<void> {
 	try {
 		await engine.pause(record.containerId, signal);
 	} catch (error) {
+		if (error instanceof StuckError) throw error;
 		signal.throwIfAborted();
 		if (!isRunning(record)) throw ended(record, error);
 		throw new OffshootError(
@@ -87,7 +91,9 @@ export async function freeze(engine: SandboxEngine, record: ContainerRecord, sig
 	}
 }
 
-function ended({ sandboxId }: ContainerRecord, cause: unknown): OffshootError {
+type Contained = Pick<ContainerRecord, "containerId" | "sandboxId" | "pid" | "startTicks">;
+
+export function ended({ sandboxId }: Pick<Contained, "sandboxId">, cause: unknown): OffshootError {
 	return new OffshootError("not_found", `Sandbox "${sandboxId}" ended before it could be captured; its log says why`, { cause });
 }
 

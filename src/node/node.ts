@@ -1,8 +1,8 @@
-import type { EgressPolicy } from "../engine/index.ts";
+import { type EgressPolicy, type SandboxEngine, StuckError } from "../engine/index.ts";
 import { OffshootError } from "../protocol/index.ts";
 import type { Artifact } from "../store/index.ts";
 import { agentClient } from "./agent-client.ts";
-import { type CaptureRequest, capture, factsOf, freeze } from "./capture.ts";
+import { type CaptureRequest, capture, ended, factsOf, freeze } from "./capture.ts";
 import { ContainersAhead } from "./containers-ahead.ts";
 import { watchExits } from "./exits.ts";
 import { readGuestMetrics } from "./guest-metrics.ts";
@@ -31,6 +31,7 @@ import type {
 const START_TIMEOUT_MS = 60_000;
 /** A cold one, which waits for the programs that a warm one has in memory. */
 const COLD_START_TIMEOUT_MS = 180_000;
+const STUCK = "it stood still for a pause that failed and could not be let run again";
 const FLOODED = "its first processes printed without end";
 const CLEANUP_TIMEOUT_MS = 30_000;
 
@@ -125,6 +126,11 @@ export class LocalNode implements NodeClient {
 			await freeze(engine, record, signal);
 			return await this.#capture(record, { ...order, agentUnresponsive: !healthy }, signal);
 		} catch (error) {
+			if (error instanceof StuckError) {
+				this.#options.log.error({ err: error, sandboxId: order.sandboxId }, "a sandbox that stands still is ended");
+				void this.#end(record, STUCK);
+				throw ended(record, error);
+			}
 			// The signal may be the reason of the failure; the guest must run again all the same.
 			await this.unfreeze(order, AbortSignal.timeout(CLEANUP_TIMEOUT_MS)).catch((failure) =>
 				this.#options.log.error({ err: failure, sandboxId: order.sandboxId }, "a sandbox could not be let run again yet"),
@@ -141,9 +147,10 @@ export class LocalNode implements NodeClient {
 	async unfreeze(order: OrderKey, signal: AbortSignal): Promise<void> {
 		const record = this.#ready(order);
 		const engine = await this.#options.engines.open(record.engine);
-		const state = (await engine.list(signal)).find((container) => container.id === record.containerId);
-		if (state?.status === "paused") {
-			if (!this.#frozen.has(record.containerId)) await this.#limits.beforeResume(record, signal);
+		// Asked only of what another server left: the list waits for every container that is just being stopped.
+		if (this.#frozen.has(record.containerId)) await engine.resume(record.containerId, signal);
+		else if (await isPaused(engine, record, signal)) {
+			await this.#limits.beforeResume(record, signal);
 			await engine.resume(record.containerId, signal);
 		}
 		this.#frozen.delete(record.containerId);
@@ -273,6 +280,11 @@ export class LocalNode implements NodeClient {
 		if (record?.phase === "ready") return record;
 		throw new OffshootError("not_found", `sandbox ${order.sandboxId} is not running on node ${this.nodeId}`);
 	}
+}
+
+async function isPaused(engine: SandboxEngine, { containerId }: ContainerRecord, signal: AbortSignal): Promise<boolean> {
+	const containers = await engine.list(signal);
+	return containers.some(({ id, status }) => id === containerId && status === "paused");
 }
 
 function lateStart(limitMs: number, cause: unknown): OffshootError {

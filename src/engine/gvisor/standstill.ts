@@ -6,7 +6,7 @@ import type { Runsc } from "./runsc.ts";
 
 /**
  * Stops containers and lets them run again. Guarantees: what stops a container, or needs it as it is, goes one at a
- * time; a stop that failed, or that nobody waits for any more, is undone, so that no container stands still unasked.
+ * time; a stop that failed, or that nobody waits for any more, is undone; where that fails too, a StuckError says so.
  *
  * A guest counts its stops from the moment it is asked, and goes on stopping when runsc, which asked, is killed. So no
  * command here heeds a caller's signal: one that was cut off would leave a guest that stands still in no record.
@@ -36,7 +36,7 @@ export class Standstill {
 		return this.#turns.take(id, signal, work);
 	}
 
-	/** @throws the signal's reason when that was aborted before the container stood still: it runs then */
+	/** @throws StuckError; the signal's reason when that was aborted before the container stood still: it runs then */
 	pause(id: string, signal: AbortSignal): Promise<void> {
 		return this.#turns.take(id, signal, async () => {
 			await this.#stop(id);
