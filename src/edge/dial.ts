@@ -14,6 +14,11 @@ const BACK_OFF_MS = [100, 200, 300, 400];
 const CONNECT_TIMEOUT_MS = 60_000;
 /** Shorter than the idle limit of common servers, so that a request seldom meets a connection that is just being closed. */
 const POOLED_IDLE_MS = 1_500;
+/**
+ * Bytes that may wait for a slow receiver on each connection. Node's own limit is as long as what it reads at a time, so
+ * that every full chunk of a stream would stop its sender and let it go again.
+ */
+export const WAITING_BYTES = 256 * 1024;
 const NOT_LISTENING = new Set(["ECONNREFUSED", "EHOSTUNREACH", "ENETUNREACH"]);
 
 export interface GuestEndpoint {
@@ -58,7 +63,7 @@ function isNotListening(error: unknown): boolean {
 }
 
 function dialOnce({ tls = false, ...endpoint }: GuestEndpoint, signal: AbortSignal): Promise<Socket> {
-	const options = { ...endpoint, noDelay: true };
+	const options = { ...endpoint, noDelay: true, highWaterMark: WAITING_BYTES };
 	if (tls) return opened(signal, () => connectTls({ ...options, rejectUnauthorized: false }), "secureConnect");
 	return opened(signal, () => connect(options), "connect");
 }

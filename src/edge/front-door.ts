@@ -6,6 +6,7 @@ import { createServer, type IncomingMessage, type RequestListener, type Server, 
 import type { AddressInfo } from "node:net";
 import type { Duplex } from "node:stream";
 import { IDLE_TIMEOUT_MS } from "./asking.ts";
+import { WAITING_BYTES } from "./dial.ts";
 import { dropSocket, isDropped } from "./drop.ts";
 import type { Edge } from "./edge.ts";
 import { createHttp2, type Http2Door } from "./http2.ts";
@@ -69,6 +70,7 @@ function abandon(server: Server, error: unknown): never {
 
 function createHttp1(api: RequestListener, edge: Edge): Server {
 	const server = createServer({
+		highWaterMark: WAITING_BYTES,
 		maxHeaderSize: MAX_HEADER_BYTES,
 		headersTimeout: HEADERS_TIMEOUT_MS,
 		keepAliveTimeout: IDLE_TIMEOUT_MS,
