@@ -24,6 +24,8 @@ interface Known {
 	/** What its guest wrote to memory and has not lost; undefined when several calls at once leave that open. */
 	memory: string | undefined;
 	readonly atEnd: "kill" | "full" | "files";
+	/** Whether traffic wakes it where its pause kept its memory. */
+	readonly wakes: boolean;
 }
 
 type Action = (typeof ACTIONS)[number];
@@ -31,28 +33,39 @@ const ACTIONS = [
 	"connect",
 	"connectCold",
 	"resume",
+	"resumeCold",
 	"pauseFull",
 	"pauseFull",
+	"pauseHealthy",
 	"pauseFiles",
 	"fork",
 	"snapshot",
 	"timeout",
+	"refresh",
+	"network",
 	"expire",
 	"write",
 	"write",
+	"visit",
 	"kill",
 ] as const;
+/** What clients ask of the guest, and what is brought about by its time. */
+type Unlisted = "write" | "visit" | "expire";
 
 /** Status of each call by state, and the state it leads to. */
-const EXPECTED: Readonly<Record<Exclude<Action, "write" | "expire">, Readonly<Record<State, readonly [number, State]>>>> = {
+const EXPECTED: Readonly<Record<Exclude<Action, Unlisted>, Readonly<Record<State, readonly [number, State]>>>> = {
 	connect: { running: [200, "running"], full: [201, "running"], files: [201, "running"], gone: [404, "gone"] },
 	connectCold: { running: [200, "running"], full: [201, "running"], files: [201, "running"], gone: [404, "gone"] },
 	resume: { running: [409, "running"], full: [201, "running"], files: [201, "running"], gone: [404, "gone"] },
+	resumeCold: { running: [409, "running"], full: [201, "running"], files: [201, "running"], gone: [404, "gone"] },
 	pauseFull: { running: [204, "full"], full: [409, "full"], files: [409, "files"], gone: [404, "gone"] },
+	pauseHealthy: { running: [204, "full"], full: [409, "full"], files: [409, "files"], gone: [404, "gone"] },
 	pauseFiles: { running: [204, "files"], full: [409, "full"], files: [409, "files"], gone: [404, "gone"] },
 	fork: { running: [201, "running"], full: [409, "full"], files: [409, "files"], gone: [404, "gone"] },
 	snapshot: { running: [201, "running"], full: [404, "full"], files: [404, "files"], gone: [404, "gone"] },
 	timeout: { running: [204, "running"], full: [404, "full"], files: [404, "files"], gone: [404, "gone"] },
+	refresh: { running: [204, "running"], full: [404, "full"], files: [404, "files"], gone: [404, "gone"] },
+	network: { running: [204, "running"], full: [404, "full"], files: [404, "files"], gone: [404, "gone"] },
 	kill: { running: [204, "gone"], full: [204, "gone"], files: [204, "gone"], gone: [404, "gone"] },
 };
 
@@ -60,13 +73,25 @@ const REQUESTS: Readonly<Record<keyof typeof EXPECTED, readonly [method: string,
 	connect: ["POST", "/connect", { timeout: TIMEOUT_S }],
 	connectCold: ["POST", "/connect", { timeout: TIMEOUT_S, memory: false }],
 	resume: ["POST", "/resume", { timeout: TIMEOUT_S }],
+	resumeCold: ["POST", "/resume", { timeout: TIMEOUT_S, memory: false }],
 	pauseFull: ["POST", "/pause", {}],
+	pauseHealthy: ["POST", "/pause", { requireHealthyGuest: true }],
 	pauseFiles: ["POST", "/pause", { memory: false }],
 	fork: ["POST", "/fork", { count: 1, timeout: TIMEOUT_S }],
 	snapshot: ["POST", "/snapshots", {}],
 	timeout: ["POST", "/timeout", { timeout: TIMEOUT_S }],
+	refresh: ["POST", "/refreshes", { duration: TIMEOUT_S }],
+	network: ["PUT", "/network", { denyOut: ["192.0.2.0/24"] }],
 	kill: ["DELETE", ""],
 };
+
+/** Calls that start anew what was paused with its memory. */
+const COLD: readonly Action[] = ["connectCold", "resumeCold"];
+
+/** What a call may be answered while others change the sandbox's state. */
+function possible(action: keyof typeof EXPECTED): number[] {
+	return [...Object.values(EXPECTED[action]).map(([status]) => status), 409];
+}
 
 interface Answer {
 	readonly status: number;
@@ -133,44 +158,52 @@ class Campaign {
 
 	async #create(): Promise<void> {
 		const atEnd = pick(this.#random, ["kill", "full", "files"] as const);
+		const wakes = atEnd !== "files" && this.#random() < 0.5;
 		const templateID = this.#random() < 0.4 ? (this.#snapshots.at(-1) ?? "base") : "base";
 		const { status, body } = await rest("POST", "/v2/sandboxes", {
 			templateID,
 			timeout: TIMEOUT_S,
 			metadata: { campaign: this.#name },
 			...(atEnd !== "kill" && { autoPause: true, autoPauseMemory: atEnd === "full" }),
+			autoResume: { enabled: wakes },
 		});
 		expect(status, `create from ${templateID}: ${JSON.stringify(body)}`).toBe(201);
-		await this.#add(body, atEnd);
+		this.#add(body, { atEnd, wakes });
 	}
 
-	async #add(sandbox: { sandboxID: string; envdAccessToken: string }, atEnd: Known["atEnd"]): Promise<void> {
-		this.#known.set(sandbox.sandboxID, { id: sandbox.sandboxID, state: "running", memory: undefined, atEnd });
+	#add(sandbox: { sandboxID: string; envdAccessToken: string }, { atEnd, wakes }: Pick<Known, "atEnd" | "wakes">): void {
+		this.#known.set(sandbox.sandboxID, { id: sandbox.sandboxID, state: "running", memory: undefined, atEnd, wakes });
 		this.#tokens.set(sandbox.sandboxID, sandbox.envdAccessToken);
 	}
 
 	/** The only call of this step to this sandbox: its answer and what it leads to are known. */
 	async #alone(action: Action, known: Known): Promise<void> {
 		if (action === "write") return this.#write(known);
+		if (action === "visit") return this.#visit(known);
 		if (action === "expire") return this.#expire(known);
 		const [status, next] = EXPECTED[action][known.state];
 		const answer = await this.#call(action, known);
 		expect(answer.status, `${action} of ${known.id}, ${known.state}: ${JSON.stringify(answer.body)}`).toBe(status);
-		if (next === "files" || next === "gone" || (action === "connectCold" && known.state === "full")) known.memory = "";
+		if (next === "files" || next === "gone" || (COLD.includes(action) && known.state === "full")) known.memory = "";
 		known.state = next;
 	}
 
 	async #amongOthers(action: Action, known: Known): Promise<void> {
 		known.memory = undefined;
-		if (action === "write" || action === "expire") return;
+		if (action === "expire") return;
+		if (action === "write" || action === "visit") {
+			const { status } = await guest(known.id, this.#token(known), "/health");
+			expect([204, 409, 502], `a visit to ${known.id}`).toContain(status);
+			return;
+		}
 		const { status, body } = await this.#call(action, known);
-		expect(status, `${action} of ${known.id}: ${JSON.stringify(body)}`).toBeLessThan(500);
+		expect(possible(action), `${action} of ${known.id}: ${status} ${JSON.stringify(body)}`).toContain(status);
 	}
 
 	async #call(action: keyof typeof EXPECTED, known: Known): Promise<Answer> {
 		const [method, path, body] = REQUESTS[action];
 		const answer = await rest(method, `/sandboxes/${known.id}${path}`, body);
-		if (action === "fork" && answer.status === 201) await this.#add(answer.body[0].sandbox, known.atEnd);
+		if (action === "fork" && answer.status === 201) this.#add(answer.body[0].sandbox, known);
 		if (action === "snapshot" && answer.status === 201) await this.#keepSnapshot(answer.body.snapshotID);
 		return answer;
 	}
@@ -190,8 +223,16 @@ class Campaign {
 		const body = new FormData();
 		body.append("file", new Blob([text]), "note");
 		const answer = await guest(known.id, this.#token(known), MEMORY_FILE, { method: "POST", body });
-		expect(answer.status, `write to ${known.id}, ${known.state}`).toBe(known.state === "running" ? 200 : 502);
-		if (known.state === "running") known.memory = text;
+		expect(answer.status, `write to ${known.id}, ${known.state}`).toBe(isReachable(known) ? 200 : 502);
+		if (!isReachable(known)) return;
+		known.state = "running";
+		known.memory = text;
+	}
+
+	async #visit(known: Known): Promise<void> {
+		const { status } = await guest(known.id, this.#token(known), "/health");
+		expect(status, `a visit to ${known.id}, ${known.state}`).toBe(isReachable(known) ? 204 : 502);
+		if (isReachable(known)) known.state = "running";
 	}
 
 	async #expire(known: Known): Promise<void> {
@@ -258,6 +299,8 @@ class Campaign {
 		);
 
 		for (const known of new Set(touched)) {
+			// To ask would wake it.
+			if (known.state === "full" && known.wakes) continue;
 			const { status } = await guest(known.id, this.#token(known), "/health");
 			expect(status, `the edge for ${known.id}, ${known.state}`).toBe(known.state === "running" ? 204 : 502);
 		}
@@ -267,6 +310,11 @@ class Campaign {
 		for (const { id, state } of this.#known.values()) if (state !== "gone") await rest("DELETE", `/sandboxes/${id}`);
 		for (const id of this.#snapshots) await rest("DELETE", `/templates/${encodeURIComponent(id)}`);
 	}
+}
+
+/** Whether traffic finds the guest, or brings it back. */
+function isReachable({ state, wakes }: Known): boolean {
+	return state === "running" || (state === "full" && wakes);
 }
 
 /** Id and state of each row. */
