@@ -2,7 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { GuestPrograms } from "../../engine/index.ts";
 import { tasksBound } from "./bounds.ts";
 import { isFull } from "./forks.ts";
-import { deadline, endEverything, type Relief } from "./relief.ts";
+import { deadline, endEverything, type Relief, type Relieved } from "./relief.ts";
 import { largestFamily } from "./victim.ts";
 
 /**
@@ -14,24 +14,28 @@ const MAX_ROUNDS = 2;
 const SETTLE_MS = 15_000;
 const POLL_MS = 250;
 
-/** @returns false when the guest has no room whatever ends in it */
-export async function relieveForks(relief: Relief, signal: AbortSignal): Promise<boolean> {
+/** @returns hopeless when the guest has no room whatever ends in it */
+export async function relieveForks(relief: Relief, signal: AbortSignal): Promise<Relieved> {
 	const { engine, record } = relief;
 	for (let round = 0; round < MAX_ROUNDS; round++) {
+		if (relief.isLeftAlone()) return "untouched";
 		const ended = await engine.whileStill(record.containerId, () => endBomb(relief, signal), signal);
-		if (ended === "nothing") return true;
-		if (await hasRoomSoon(relief, signal)) return true;
-		if (ended === "everything") return false;
+		if (ended === "nothing") return relief.isLeftAlone() ? "untouched" : "relieved";
+		const settled = await settleForks(relief, signal);
+		if (settled !== "hopeless" || ended === "everything") return settled;
 	}
 	await endEverything(relief, "Too many processes", signal);
-	return hasRoomSoon(relief, signal);
+	return settleForks(relief, signal);
 }
 
 async function endBomb(relief: Relief, signal: AbortSignal): Promise<"nothing" | "a family" | "everything"> {
 	const { limits, record, log, tell } = relief;
+	// Before it came to this, a pause may have begun.
+	if (relief.isLeftAlone()) return "nothing";
 	const programs = await limits.programs(record.containerId, deadline(signal));
 	if (hasRoom(relief, programs)) return "nothing";
 	const processes = await limits.processes(record.containerId, deadline(signal));
+	if (relief.isLeftAlone()) return "nothing";
 	const family = largestFamily(processes, processes);
 	if (family === undefined) {
 		await endEverything(relief, "Too many processes", signal);
@@ -53,15 +57,17 @@ function hasRoom({ limits, record }: Relief, programs: GuestPrograms | undefined
 	return (programs === undefined || !isFull(programs)) && tasks <= tasksBound(limits.maxTasks);
 }
 
-async function hasRoomSoon(relief: Relief, signal: AbortSignal): Promise<boolean> {
+/** Waits for room. @returns hopeless when none comes */
+async function settleForks(relief: Relief, signal: AbortSignal): Promise<Relieved> {
 	const { limits, record } = relief;
 	const end = Date.now() + SETTLE_MS;
 	while (Date.now() < end) {
 		// One that does not answer has no room yet.
 		const programs = await limits.programs(record.containerId, deadline(signal)).catch(() => "no answer" as const);
 		signal.throwIfAborted();
-		if (programs !== "no answer" && hasRoom(relief, programs)) return true;
+		if (relief.isLeftAlone()) return "untouched";
+		if (programs !== "no answer" && hasRoom(relief, programs)) return "relieved";
 		await sleep(POLL_MS, undefined, { signal });
 	}
-	return false;
+	return relief.isLeftAlone() ? "untouched" : "hopeless";
 }

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { GuestProcess } from "../../engine/index.ts";
 import { excessBytes, isCrowded, marginBytes } from "./bounds.ts";
-import { deadline, endEverything, type Relief } from "./relief.ts";
+import { deadline, endEverything, type Relief, type Relieved } from "./relief.ts";
 import { largestFamily, largestProcesses, type ProcessFamily } from "./victim.ts";
 
 /**
@@ -24,21 +24,24 @@ const GROWTH_BYTES = 64 * MB;
 /** More processes than this that would have to end are one family's doing, which ends as a whole. */
 const MANY_VICTIMS = 8;
 
-/** @returns false when the guest stays above its memory whatever ends in it */
-export async function relieveMemory(relief: Relief, signal: AbortSignal): Promise<boolean> {
+/** @returns hopeless when the guest stays above its memory whatever ends in it */
+export async function relieveMemory(relief: Relief, signal: AbortSignal): Promise<Relieved> {
+	if (relief.isLeftAlone()) return "untouched";
 	const { engine, record } = relief;
 	const crowded = await isCrowdedNow(relief, signal);
 	const hopelessAt = Date.now() + (crowded ? CROWD_HOPELESS_MS : HOPELESS_MS);
 	const ended = new Set<string>();
 	while (Date.now() < hopelessAt) {
+		if (relief.isLeftAlone()) return "untouched";
 		const excess = excessOf(relief);
-		if (excess <= 0) return true;
+		if (excess <= 0) return "relieved";
 		const round = () => endLargest(relief, excess, ended, signal);
 		await (crowded ? engine.whileStill(record.containerId, round, signal) : round());
 		// Memory comes back some time after its process is gone.
 		await settleMemory(relief, excess, crowded ? CROWD_SETTLE_MS : SETTLE_MS, signal);
 	}
-	return excessOf(relief) <= 0;
+	if (relief.isLeftAlone()) return "untouched";
+	return excessOf(relief) <= 0 ? "relieved" : "hopeless";
 }
 
 /**
@@ -47,7 +50,9 @@ export async function relieveMemory(relief: Relief, signal: AbortSignal): Promis
  */
 export async function relieveStopped(relief: Relief, signal: AbortSignal): Promise<void> {
 	const excess = excessOf(relief);
-	if (excess > 0) await endLargest(relief, excess, new Set(), signal);
+	// It stands still, and goes on as soon as this is done.
+	const stopped = { ...relief, isLeftAlone: () => false };
+	if (excess > 0) await endLargest(stopped, excess, new Set(), signal);
 }
 
 /** Of a crowd the engine keeps host tasks long after it has gone, so the guest is asked; not being answered says enough. */
@@ -70,6 +75,7 @@ function excessOf({ limits, record }: Relief): number {
 async function endLargest(relief: Relief, excess: number, ended: Set<string>, signal: AbortSignal): Promise<void> {
 	const { limits, record } = relief;
 	const processes = await limits.processes(record.containerId, deadline(signal));
+	if (relief.isLeftAlone()) return;
 	const victims = largestProcesses(processes, excess + marginBytes(record.resources));
 	if (victims.length > MANY_VICTIMS) {
 		const family = largestFamily(victims, processes);
@@ -119,7 +125,7 @@ async function endProcess({ limits, record, log, tell }: Relief, victim: GuestPr
 /** Waits for the victims' memory to come back, unless others take more meanwhile. */
 async function settleMemory(relief: Relief, before: number, limitMs: number, signal: AbortSignal): Promise<void> {
 	const end = Date.now() + limitMs;
-	while (Date.now() < end) {
+	while (Date.now() < end && !relief.isLeftAlone()) {
 		const now = excessOf(relief);
 		if (now <= 0 || now > before + GROWTH_BYTES) return;
 		await sleep(POLL_MS, undefined, { signal });

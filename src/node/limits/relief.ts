@@ -4,13 +4,21 @@ import type { ContainerRecord } from "../records.ts";
 
 /** What the ways of relieving a guest share. */
 export interface Relief {
-	readonly engine: SandboxEngine;
+	readonly engine: Pick<SandboxEngine, "whileStill" | "resume">;
 	readonly limits: ContainerLimits;
 	readonly record: ContainerRecord;
 	readonly log: Logger;
+	/**
+	 * True while the guest stands still for a pause or an image of it is being written. What is ended in it stays until
+	 * that is over, so waiting for it tells nothing; and nothing may end the sandbox meanwhile, whose capture would be lost.
+	 */
+	readonly isLeftAlone: () => boolean;
 	/** Given a sentence for the sandbox's user about each thing that was ended. */
 	readonly tell: (what: string) => void;
 }
+
+/** `untouched`: it is to be left alone, before anybody could tell whether what was ended in it has helped. */
+export type Relieved = "relieved" | "hopeless" | "untouched";
 
 /** The last resort, for what cannot be told from what else runs: all that users started. The guest's services live on. */
 export async function endEverything(relief: Relief, reason: string, signal: AbortSignal): Promise<void> {

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Logger } from "pino";
-import { type ContainerLimits, type Engines, StuckError } from "../../engine/index.ts";
+import { type ContainerLimits, type EngineBuild, type SandboxEngine, StuckError } from "../../engine/index.ts";
 import type { ContainerRecord, Records } from "../records.ts";
 import { excessBytes, memoryBound, needsExactFigure, nextLook } from "./bounds.ts";
 import { ForkLooks } from "./fork-looks.ts";
@@ -16,8 +16,8 @@ import type { Relief } from "./relief.ts";
  * forking there is ended from here.
  */
 export interface LimitsWatchOptions {
-	readonly records: Records;
-	readonly engines: Engines;
+	readonly records: Pick<Records, "all">;
+	readonly engines: { open(build: EngineBuild): Promise<Pick<SandboxEngine, "limits" | "whileStill" | "resume">> };
 	readonly log: Logger;
 	/** True for a container that stands still for a pause: nothing can be ended in it, and that is no reason to give it up. */
 	readonly isFrozen: (containerId: string) => boolean;
@@ -90,17 +90,18 @@ export function watchLimits(options: LimitsWatchOptions): LimitsWatch {
 
 /** Ends with the container, or when it was given up. @throws what makes watching it impossible */
 async function guard(options: LimitsWatchOptions, record: ContainerRecord, signal: AbortSignal): Promise<void> {
-	const { isFrozen, onHopeless } = options;
 	const relief = await reliefOf(options, record);
 	if (relief === undefined) return;
 	const { limits } = relief;
 	const forks = new ForkLooks(relief);
 	let failures = 0;
 	while (!signal.aborted) {
-		const outcome = isFrozen(record.containerId) ? UNTOUCHED : await look(relief, forks, signal);
+		const seen = await look(relief, forks, signal);
+		// What was seen while a pause or an image began says nothing: a guest that stands still neither answers nor gives back.
+		const outcome = relief.isLeftAlone() ? UNTOUCHED : seen;
 		failures = outcome.failed === undefined ? 0 : failures + 1;
-		if (outcome.hopeless !== undefined) return onHopeless(record, outcome.hopeless);
-		if (outcome.failed !== undefined && failures >= MAX_FAILURES) return onHopeless(record, outcome.failed);
+		if (outcome.hopeless !== undefined) return options.onHopeless(record, outcome.hopeless);
+		if (outcome.failed !== undefined && failures >= MAX_FAILURES) return options.onHopeless(record, outcome.failed);
 		const roomBytes = roomOf(limits, record);
 		if (roomBytes === undefined) return;
 		await sleep(outcome.failed !== undefined ? RETRY_MS : nextLook(roomBytes), undefined, { signal });
@@ -108,10 +109,12 @@ async function guard(options: LimitsWatchOptions, record: ContainerRecord, signa
 }
 
 /** Undefined where the host does not bound containers. */
-async function reliefOf({ engines, log, onEnded }: LimitsWatchOptions, record: ContainerRecord): Promise<Relief | undefined> {
+async function reliefOf(options: LimitsWatchOptions, record: ContainerRecord): Promise<Relief | undefined> {
+	const { engines, log, isFrozen, onEnded } = options;
 	const engine = await engines.open(record.engine);
 	const { limits } = engine;
-	return limits && { engine, limits, record, log, tell: (what) => onEnded(record, what) };
+	const isLeftAlone = () => isFrozen(record.containerId);
+	return limits && { engine, limits, record, log, isLeftAlone, tell: (what) => onEnded(record, what) };
 }
 
 /** A sandbox above its bounds that cannot even be spoken to so often is beyond help. */
@@ -130,16 +133,29 @@ const UNTOUCHED: Outcome = {};
 async function look(relief: Relief, forks: ForkLooks, signal: AbortSignal): Promise<Outcome> {
 	const { limits, record, log } = relief;
 	try {
-		if ((roomOf(limits, record) ?? 0) < 0 && !(await relieveMemory(relief, signal))) return { hopeless: outOfMemory(record) };
-		if ((await forks.withoutEnd(signal)) && !(await relieveForks(relief, signal))) return { hopeless: TOO_MANY_PROCESSES };
+		if ((roomOf(limits, record) ?? 0) < 0 && (await relieveMemory(relief, signal)) === "hopeless")
+			return { hopeless: outOfMemory(record) };
+		if ((await forks.withoutEnd(signal)) && (await relieveForks(relief, signal)) === "hopeless")
+			return { hopeless: TOO_MANY_PROCESSES };
 		return {};
 	} catch (error) {
 		signal.throwIfAborted();
 		if (limits.usage(record.containerId) === undefined) return {};
 		log.warn({ err: error, sandboxId: record.sandboxId }, "a sandbox above its limits could not be relieved");
 		const reason = forks.crowded ? TOO_MANY_PROCESSES : outOfMemory(record);
-		return error instanceof StuckError ? { hopeless: reason } : { failed: reason };
+		if (!(error instanceof StuckError)) return { failed: reason };
+		return (await runsAfterCapture(relief, signal)) ? UNTOUCHED : { hopeless: reason };
 	}
+}
+
+/** For one that could not be let run again: a pause or an image that waited for it goes first, and may end as it runs. */
+async function runsAfterCapture({ engine, limits, record, isLeftAlone }: Relief, signal: AbortSignal): Promise<boolean> {
+	if (!isLeftAlone()) return false;
+	while (isLeftAlone()) await sleep(RETRY_MS, undefined, { signal });
+	return engine.resume(record.containerId, signal).then(
+		() => true,
+		() => limits.usage(record.containerId) === undefined,
+	);
 }
 
 /** Bytes left within its bounds, at least; undefined when the container is gone. */

@@ -1,0 +1,35 @@
+import { expect, test } from "vitest";
+import { relieveForks } from "./fork-relief.ts";
+import { FakeGuest, fakeFamily, fakeProcess, MAX_PROGRAMS } from "./testing/fake-guest.ts";
+
+const signal = new AbortController().signal;
+const BOMB = fakeFamily(100, MAX_PROGRAMS - 1);
+const KEEPER = fakeProcess(30);
+
+test("the largest process group ends, and what else runs in the guest goes on", async () => {
+	const guest = new FakeGuest();
+	guest.processes = [KEEPER, ...BOMB];
+	expect(await relieveForks(guest.relief, signal)).toBe("relieved");
+	expect(guest.processes).toEqual([KEEPER]);
+});
+
+test("a guest that stands still for its pause while its bomb is on its way out is not given up", async () => {
+	const guest = new FakeGuest();
+	guest.processes = [KEEPER, ...BOMB];
+	guest.immortal = true;
+	const relieved = relieveForks(guest.relief, signal);
+	await expect.poll(() => guest.ended).toEqual(["group 100"]);
+	guest.leftAlone = true;
+	expect(await relieved).toBe("untouched");
+	expect(guest.ended).toEqual(["group 100"]);
+});
+
+test("nothing ends in a guest whose pause began while its processes were asked for", async () => {
+	const guest = new FakeGuest();
+	guest.processes = [KEEPER, ...BOMB];
+	guest.onAsked = () => {
+		guest.leftAlone = true;
+	};
+	expect(await relieveForks(guest.relief, signal)).toBe("untouched");
+	expect(guest.ended).toEqual([]);
+});

@@ -1,0 +1,42 @@
+import { expect, test } from "vitest";
+import { relieveMemory, relieveStopped } from "./memory-relief.ts";
+import { FakeGuest, fakeProcess, MB } from "./testing/fake-guest.ts";
+
+const signal = new AbortController().signal;
+const BIG = fakeProcess(30, { memoryBytes: 2000 * MB });
+
+test("what holds most memory ends, and the guest is relieved", async () => {
+	const guest = new FakeGuest();
+	guest.processes = [BIG, fakeProcess(31)];
+	expect(await relieveMemory(guest.relief, signal)).toBe("relieved");
+	expect(guest.processes.map(({ pid }) => pid)).toEqual([31]);
+	expect(guest.told).toEqual([expect.stringMatching(/^Out of memory: killed process 30 /)]);
+});
+
+test("a guest that stands still for its pause while its victim is on its way out is not given up", async () => {
+	const guest = new FakeGuest();
+	guest.processes = [BIG];
+	guest.immortal = true;
+	const relieved = relieveMemory(guest.relief, signal);
+	await expect.poll(() => guest.ended).toEqual(["process 30"]);
+	guest.leftAlone = true;
+	expect(await relieved).toBe("untouched");
+});
+
+test("nothing ends in a guest whose pause began while its processes were asked for", async () => {
+	const guest = new FakeGuest();
+	guest.processes = [BIG];
+	guest.onAsked = () => {
+		guest.leftAlone = true;
+	};
+	expect(await relieveMemory(guest.relief, signal)).toBe("untouched");
+	expect(guest.ended).toEqual([]);
+});
+
+test("what a former server stopped a guest for ends before it goes on", async () => {
+	const guest = new FakeGuest();
+	guest.processes = [BIG, fakeProcess(31)];
+	guest.leftAlone = true;
+	await relieveStopped(guest.relief, signal);
+	expect(guest.ended).toEqual(["process 30"]);
+});
