@@ -21,6 +21,27 @@ test("room in between begins the count anew", () => {
 	expect(seen([1000, 0], [1000, 200], [500, 300], [1000, 400], [1000, 500], [1000, 600])).not.toContain(true);
 });
 
+test("programs that are full for days and are refused something now and then are none", () => {
+	const watch = new ForkWatch();
+	const minutes = Array.from({ length: 600 }, (_, minute) => minute);
+	const looks = minutes.map((minute) => watch.sees({ count: 1000, max: MAX, refused: minute }, minute * 60_000));
+	expect(looks).not.toContain(true);
+});
+
+test("a look that comes late takes what was refused in an hour for no bomb", () => {
+	const watch = new ForkWatch();
+	expect(watch.sees({ count: 1000, max: MAX, refused: 0 }, 0)).toBe(false);
+	expect(watch.sees({ count: 1000, max: MAX, refused: 100 }, 3_600_000)).toBe(false);
+});
+
+test("what begins to fork without end after days at its limit is a bomb", () => {
+	const watch = new ForkWatch();
+	const looks = [0, 1, 2, 3, 4, 5, 6, 7].map((second) =>
+		watch.sees({ count: 1000, max: MAX, refused: second < 4 ? 0 : second * 100 }, second * 1000),
+	);
+	expect(looks).toContain(true);
+});
+
 test("a guest without a limit of its own is never full", () => {
 	expect(isFull({ count: 5000, max: Infinity, refused: 0 })).toBe(false);
 });

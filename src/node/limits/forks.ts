@@ -5,9 +5,12 @@ import type { GuestPrograms } from "../../engine/index.ts";
  * programs that heed it; a bomb goes on trying.
  */
 const FULL_SHARE = 0.9;
-/** So long must there be no room. */
-const PATIENCE_MS = 3_000;
-/** So many forks must fail meanwhile: a shell waits longer from one try to the next, a pool of threads tries once. */
+/** So long is looked at a time. */
+const WINDOW_MS = 3_000;
+/**
+ * So many forks must fail in it: a shell waits longer from one try to the next, a pool of threads tries once. What is
+ * full for days and is refused something now and then never comes to that.
+ */
 const MANY_REFUSED = 16;
 
 export function isFull({ count, max }: GuestPrograms): boolean {
@@ -16,15 +19,25 @@ export function isFull({ count, max }: GuestPrograms): boolean {
 
 /** What was seen of one guest. Pure: the caller tells the time. */
 export class ForkWatch {
-	#full: { readonly since: number; readonly refused: number } | undefined;
+	#window: { readonly since: number; readonly refused: number } | undefined;
 
 	/** @param now ms @returns true when something forks without end */
 	sees(programs: GuestPrograms, now: number): boolean {
 		if (!isFull(programs)) {
-			this.#full = undefined;
+			this.forget();
 			return false;
 		}
-		this.#full ??= { since: now, refused: programs.refused };
-		return now - this.#full.since >= PATIENCE_MS && programs.refused - this.#full.refused >= MANY_REFUSED;
+		this.#window ??= { since: now, refused: programs.refused };
+		const elapsed = now - this.#window.since;
+		if (elapsed < WINDOW_MS) return false;
+		// A look that comes late has seen more refusals, which are no higher a rate.
+		const isMany = programs.refused - this.#window.refused >= (MANY_REFUSED * elapsed) / WINDOW_MS;
+		if (!isMany) this.#window = { since: now, refused: programs.refused };
+		return isMany;
+	}
+
+	/** To be called when the guest was not looked at, so that nobody knows whether it was full all the time. */
+	forget(): void {
+		this.#window = undefined;
 	}
 }
