@@ -111,6 +111,8 @@ export interface ContainerLimits {
 	tighten(id: string, resources: Resources): Promise<void>;
 	/** Guest processes, asked of the engine itself: works while the guest is busy. */
 	processes(id: string, signal: AbortSignal): Promise<readonly GuestProcess[]>;
+	/** How many threads each guest process has, by its pid. */
+	threads(id: string, signal: AbortSignal): Promise<ReadonlyMap<number, number>>;
 	/** Sends SIGKILL to one guest process. */
 	killProcess(id: string, pid: number, signal: AbortSignal): Promise<void>;
 	/** Sends SIGKILL to a guest's process group. */

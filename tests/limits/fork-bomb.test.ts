@@ -7,7 +7,7 @@ import { campaignLength } from "../support/random.ts";
 import { rest } from "../support/rest.ts";
 import { deleteAtEnd, killAtEnd, newCodeSandbox, newSandbox, until } from "../support/sandboxes.ts";
 import { startTestServer, type TestServer } from "../support/server.ts";
-import { FORK_BOMB, PYTHON_FORK_BOMB, SCATTERED_FORK_BOMB } from "./hogs.ts";
+import { FORK_BOMB, PYTHON_FORK_BOMB, SCATTERED_FORK_BOMB, THREAD_BOMB } from "./hogs.ts";
 
 const LONG = campaignLength(0, 1) === 1;
 const TIMEOUT_MS = 120_000;
@@ -83,6 +83,17 @@ test.each(BOMBS.filter(([, , times]) => times > 0))(
 	},
 	3_600_000,
 );
+
+test("a process that starts threads without end is ended, and what has more processes beside it lives on", async () => {
+	const sandbox = await newSandbox();
+	const build = await sandbox.commands.run("for n in $(seq 150); do sleep 1000 & done; wait", { background: true, timeoutMs: 0 });
+	expect(await bomb(sandbox, THREAD_BOMB)).toContain("signal: killed");
+	expect(await warnings(sandbox)).toEqual([
+		expect.stringMatching(/^Too many processes: .* with its 1 process \(\d{3,} threads\)/),
+	]);
+	expect((await sandbox.commands.list()).map(({ pid }) => pid)).toContain(build.pid);
+	await sandbox.kill();
+}, 180_000);
 
 test.runIf(LONG)(
 	"snapshots and a pause while a bomb is ended neither fail nor leave anything frozen",

@@ -16,6 +16,14 @@ while True:
   try: os.fork()
   except OSError: pass"`;
 
+/** Heeds no failed start of a thread. */
+export const THREAD_BOMB = `python3 -c "
+import threading
+held = threading.Event()
+while True:
+  try: threading.Thread(target=held.wait, daemon=True).start()
+  except RuntimeError: pass"`;
+
 /** No two of its processes share a process group. */
 export const SCATTERED_FORK_BOMB = PYTHON_FORK_BOMB.replace("os.fork()", "os.fork() == 0 and os.setsid()");
 

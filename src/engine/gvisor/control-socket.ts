@@ -6,13 +6,16 @@ import { Value } from "typebox/value";
 import type { GuestProcess, GuestPrograms } from "../types.ts";
 
 /**
- * The socket through which runsc speaks to a sandbox. What `runsc trace procfs` and `runsc kill -pid` do is asked for
- * directly: starting that program takes tens of milliseconds, on a busy machine hundreds, in which a guest that takes
+ * The socket through which runsc speaks to a sandbox. What `runsc trace procfs`, `runsc ps` and `runsc kill -pid` do is asked
+ * for directly: starting that program takes tens of milliseconds, on a busy machine hundreds, in which a guest that takes
  * too much memory reaches its hard limit.
- * Source: gVisor release 20260905, pkg/urpc (one JSON object each way) and runsc/boot/controller.go.
+ * Source: gVisor release 20260905, pkg/urpc (one JSON object each way), runsc/boot/controller.go and
+ * pkg/sentry/control/proc.go.
  */
 export interface ControlSocket {
 	processes(signal: AbortSignal): Promise<readonly GuestProcess[]>;
+	/** By pid: the dump of processes does not count their threads. */
+	threads(signal: AbortSignal): Promise<ReadonlyMap<number, number>>;
 	killProcess(pid: number, signal: AbortSignal): Promise<void>;
 	killGroup(groupId: number, signal: AbortSignal): Promise<void>;
 	/** Undefined: the guest has no such cgroup. */
@@ -35,6 +38,7 @@ export async function openControlSocket(stateDir: string, id: string): Promise<C
 	};
 	return {
 		processes: async (signal) => parseProcesses(await call(path, "containerManager.ProcfsDump", null, signal)),
+		threads: async (signal) => parseThreads(await call(path, "containerManager.Processes", id, signal)),
 		killProcess: (pid, signal) => kill(pid, TO_PROCESS, signal),
 		killGroup: (groupId, signal) => kill(groupId, TO_GROUP, signal),
 		programs: async (signal) => {
@@ -76,7 +80,7 @@ async function socketPath(stateDir: string, id: string): Promise<string> {
 
 const Answer = Type.Object({ success: Type.Boolean(), err: Type.String(), result: Type.Unknown() });
 
-function call(path: string, method: string, arg: object | null, signal: AbortSignal): Promise<unknown> {
+function call(path: string, method: string, arg: object | string | null, signal: AbortSignal): Promise<unknown> {
 	const { promise, resolve, reject } = Promise.withResolvers<unknown>();
 	const socket = connect({ path });
 	const onAbort = () => socket.destroy(new Error(`the sandbox did not answer ${method}`));
@@ -130,4 +134,14 @@ function parseProcesses(dump: unknown): GuestProcess[] {
 		// Kibibytes, as in /proc/<pid>/status.
 		memoryBytes: (status.vm_rss ?? 0) * 1024,
 	}));
+}
+
+/** Go writes an empty list as null. */
+const ProcessList = Type.Array(
+	Type.Object({ pid: Type.Integer(), threads: Type.Union([Type.Null(), Type.Array(Type.Integer())]) }),
+);
+
+/** @throws Error when the engine's answer has another form */
+function parseThreads(list: unknown): ReadonlyMap<number, number> {
+	return new Map(Value.Parse(ProcessList, list).map(({ pid, threads }) => [pid, threads?.length ?? 0]));
 }

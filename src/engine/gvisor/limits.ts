@@ -30,6 +30,7 @@ export function containerLimits(cgroups: Cgroups, stateDir: string): ContainerLi
 			return cgroups.bound(id, { high: guest + SLOW_ROOM, max: guest + HEAD_ROOM });
 		},
 		processes: async (id, signal) => (await openControlSocket(stateDir, id)).processes(signal),
+		threads: async (id, signal) => (await openControlSocket(stateDir, id)).threads(signal),
 		killProcess: async (id, pid, signal) => (await openControlSocket(stateDir, id)).killProcess(pid, signal),
 		killGroup: async (id, groupId, signal) => (await openControlSocket(stateDir, id)).killGroup(groupId, signal),
 		programs: async (id, signal) => (await openControlSocket(stateDir, id)).programs(signal),

@@ -13,6 +13,17 @@ test("the largest process group ends, and what else runs in the guest goes on", 
 	expect(guest.processes).toEqual([KEEPER]);
 });
 
+test("what starts threads without end ends, and not what has more processes beside it", async () => {
+	const guest = new FakeGuest();
+	const build = fakeFamily(40, 5);
+	const pool = fakeFamily(30, 2);
+	guest.processes = [...build, ...pool];
+	guest.threads.set(31, MAX_PROGRAMS - 6);
+	expect(await relieveForks(guest.relief, signal)).toBe("relieved");
+	expect(guest.processes).toEqual(build);
+	expect(guest.told).toEqual([expect.stringContaining("the process group 30 with its 2 processes (1019 threads)")]);
+});
+
 test("a guest that stands still for its pause while its bomb is on its way out is not given up", async () => {
 	const guest = new FakeGuest();
 	guest.processes = [KEEPER, ...BOMB];

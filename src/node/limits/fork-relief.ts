@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { GuestPrograms } from "../../engine/index.ts";
+import type { GuestProcess, GuestPrograms } from "../../engine/index.ts";
 import { tasksBound } from "./bounds.ts";
 import { isFull } from "./forks.ts";
 import { deadline, endEverything, type Relief, type Relieved } from "./relief.ts";
-import { largestFamily } from "./victim.ts";
+import { largestFamily, type ProcessFamily } from "./victim.ts";
 
 /**
  * Ends a fork bomb: the largest process group, while the guest stands still so that nothing forks away from it; if that
@@ -29,26 +29,39 @@ export async function relieveForks(relief: Relief, signal: AbortSignal): Promise
 }
 
 async function endBomb(relief: Relief, signal: AbortSignal): Promise<"nothing" | "a family" | "everything"> {
-	const { limits, record, log, tell } = relief;
+	const { limits, record } = relief;
 	// Before it came to this, a pause may have begun.
 	if (relief.isLeftAlone()) return "nothing";
 	const programs = await limits.programs(record.containerId, deadline(signal));
 	if (hasRoom(relief, programs)) return "nothing";
 	const processes = await limits.processes(record.containerId, deadline(signal));
+	const threads = await limits.threads(record.containerId, deadline(signal));
 	if (relief.isLeftAlone()) return "nothing";
-	const family = largestFamily(processes, processes);
+	// Threads count against the limit as processes do.
+	const threadsOf = ({ pid }: GuestProcess) => threads.get(pid) ?? 1;
+	const family = largestFamily(processes, processes, threadsOf);
 	if (family === undefined) {
 		await endEverything(relief, "Too many processes", signal);
 		return "everything";
 	}
-	const { groupId, members } = family;
+	const threadCount = family.members.reduce((sum, member) => sum + threadsOf(member), 0);
+	await endFamily(relief, family, threadCount, signal);
+	return "a family";
+}
+
+async function endFamily(
+	{ limits, record, log, tell }: Relief,
+	{ groupId, members }: ProcessFamily,
+	threads: number,
+	signal: AbortSignal,
+): Promise<void> {
 	await limits.killGroup(record.containerId, groupId, deadline(signal));
 	log.warn(
-		{ sandboxId: record.sandboxId, guestProcessGroup: groupId, processes: members.length, limit: programs?.max },
+		{ sandboxId: record.sandboxId, guestProcessGroup: groupId, processes: members.length, threads },
 		"too many processes: killed the largest process group of the sandbox",
 	);
-	tell(`Too many processes: killed the process group ${groupId} with its ${members.length} processes, which went on forking`);
-	return "a family";
+	const processes = `${members.length} ${members.length === 1 ? "process" : "processes"} (${threads} threads)`;
+	tell(`Too many processes: killed the process group ${groupId} with its ${processes}, the largest of the sandbox`);
 }
 
 /** By the guest's own limit, and by the host's for a guest whose root has lifted that. */

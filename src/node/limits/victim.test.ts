@@ -31,6 +31,24 @@ test("the largest family is the process group with most members, unless a servic
 	expect(largestFamily(SERVICES, SERVICES)).toBeUndefined();
 });
 
+test("the sandbox's services are not among those to blame, so that few processes of users are told apart", () => {
+	const services = Array.from({ length: 12 }, (_, index) => ({
+		...process(100 + index, 1, { groupId: 2 }),
+		...SERVICES[2],
+		groupId: 2,
+	}));
+	const family = [30, 31].map((pid) => process(pid, 1, { groupId: 30 }));
+	const all = [...services, ...family, process(50, 1)];
+	expect(largestFamily(all, all)).toEqual({ groupId: 30, members: family });
+});
+
+test("a family is as large as what counts of its members", () => {
+	const build = [40, 41, 42, 43, 44].map((pid) => process(pid, 1, { groupId: 40 }));
+	const threaded = [30, 31].map((pid) => process(pid, 1, { groupId: 30 }));
+	const all = [...SERVICES, ...build, ...threaded];
+	expect(largestFamily(all, all, ({ pid }) => (pid === 31 ? 900 : 1))?.groupId).toBe(30);
+});
+
 test("a family is counted by those of it that are to blame, and ends with all its members", () => {
 	const hogs = [30, 31].map((pid) => process(pid, 900, { groupId: 30 }));
 	const parent = process(29, 1, { groupId: 30 });

@@ -29,19 +29,32 @@ export interface ProcessFamily {
 	readonly members: readonly GuestProcess[];
 }
 
-/** Of the processes to blame, at least so many are of the family that ends for it. */
+/** Of what is to blame, at least so much is the doing of the family that ends for it. */
 const SMALLEST_SHARE = 0.25;
 
 /**
- * The process group that most of `blamed` are of; none when they are of many, so that no one of them is to blame.
+ * The process group that has most of `blamed`; none when they are of many, so that no one of them is to blame. The
+ * sandbox's services are never to blame.
  * @param processes all that there are
+ * @param weigh how much each of `blamed` counts
  */
-export function largestFamily(blamed: readonly GuestProcess[], processes: readonly GuestProcess[]): ProcessFamily | undefined {
+export function largestFamily(
+	blamed: readonly GuestProcess[],
+	processes: readonly GuestProcess[],
+	weigh: (process: GuestProcess) => number = () => 1,
+): ProcessFamily | undefined {
 	const services = new Set(processes.filter(isService).map(({ groupId }) => groupId));
-	const counts = new Map<number, number>();
-	for (const { groupId } of blamed) if (!services.has(groupId)) counts.set(groupId, (counts.get(groupId) ?? 0) + 1);
-	const [largest] = [...counts].sort(([, a], [, b]) => b - a);
-	if (largest === undefined || largest[1] < SMALLEST_SHARE * blamed.length) return undefined;
+	const weights = new Map<number, number>();
+	let total = 0;
+	for (const process of blamed) {
+		if (isService(process)) continue;
+		const weight = weigh(process);
+		total += weight;
+		// One that shares a group with a service counts, though its group cannot end.
+		if (!services.has(process.groupId)) weights.set(process.groupId, (weights.get(process.groupId) ?? 0) + weight);
+	}
+	const [largest] = [...weights].sort(([, a], [, b]) => b - a);
+	if (largest === undefined || largest[1] < SMALLEST_SHARE * total) return undefined;
 	return { groupId: largest[0], members: processes.filter(({ groupId }) => groupId === largest[0]) };
 }
 

@@ -14,6 +14,8 @@ export const MAX_PROGRAMS = 1024;
 
 export class FakeGuest {
 	processes: readonly GuestProcess[] = [];
+	/** Of the processes that have more than one. */
+	readonly threads = new Map<number, number>();
 	/** Forks that failed. */
 	refused = 0;
 	immortal = false;
@@ -29,16 +31,17 @@ export class FakeGuest {
 	get limits(): ContainerLimits {
 		return {
 			maxTasks: 6144,
-			usage: () => ({ chargedBytes: this.#bytes() + ENGINE_BYTES, tasks: TASKS_PER_PROGRAM * this.processes.length }),
+			usage: () => ({ chargedBytes: this.#bytes() + ENGINE_BYTES, tasks: TASKS_PER_PROGRAM * this.#programs() }),
 			pressure: () => ({ guestBytes: this.#bytes(), engineBytes: ENGINE_BYTES, oomKills: 0, tasksRefused: 0 }),
 			tighten: async () => {},
 			processes: async () => {
 				this.onAsked();
 				return this.processes;
 			},
+			threads: async () => this.threads,
 			killProcess: async (_, pid) => this.#end(`process ${pid}`, (process) => process.pid === pid),
 			killGroup: async (_, groupId) => this.#end(`group ${groupId}`, (process) => process.groupId === groupId),
-			programs: async () => ({ count: this.processes.length, max: MAX_PROGRAMS, refused: this.refused }),
+			programs: async () => ({ count: this.#programs(), max: MAX_PROGRAMS, refused: this.refused }),
 			killPrograms: async () => this.#end("everything", () => true),
 		};
 	}
@@ -60,6 +63,10 @@ export class FakeGuest {
 
 	#bytes(): number {
 		return this.processes.reduce((sum, { memoryBytes }) => sum + memoryBytes, 0);
+	}
+
+	#programs(): number {
+		return this.processes.reduce((sum, { pid }) => sum + (this.threads.get(pid) ?? 1), 0);
 	}
 
 	#end(what: string, isEnded: (process: GuestProcess) => boolean): void {
