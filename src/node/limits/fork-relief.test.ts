@@ -1,4 +1,4 @@
-import { expect, test } from "vitest";
+import { expect, onTestFinished, test, vi } from "vitest";
 import { relieveForks } from "./fork-relief.ts";
 import { FakeGuest, fakeFamily, fakeProcess, MAX_PROGRAMS } from "./testing/fake-guest.ts";
 
@@ -43,4 +43,31 @@ test("nothing ends in a guest whose pause began while its processes were asked f
 	};
 	expect(await relieveForks(guest.relief, signal)).toBe("untouched");
 	expect(guest.ended).toEqual([]);
+});
+
+test("everything ends when no process group is to blame, and the user is told so", async () => {
+	const guest = new FakeGuest();
+	guest.processes = Array.from({ length: MAX_PROGRAMS }, (_, index) => fakeProcess(100 + index));
+	expect(await relieveForks(guest.relief, signal)).toBe("relieved");
+	expect(guest.told).toEqual([
+		expect.stringContaining("killed all programs of the sandbox, since no one process group is to blame"),
+	]);
+});
+
+test("everything ends when ending the largest groups has not helped, and the user is told that", async () => {
+	vi.useFakeTimers({ toFake: ["Date"] });
+	// A second of patience goes by in ten milliseconds.
+	const hurry = setInterval(() => vi.setSystemTime(Date.now() + 1_000), 10);
+	onTestFinished(() => {
+		clearInterval(hurry);
+		vi.useRealTimers();
+	});
+	const guest = new FakeGuest();
+	guest.processes = BOMB;
+	guest.immortal = true;
+	expect(await relieveForks(guest.relief, signal)).toBe("hopeless");
+	expect(guest.ended).toEqual(["group 100", "group 100", "everything"]);
+	expect(guest.told.at(-1)).toBe(
+		"Too many processes: killed all programs of the sandbox, since ending its largest process groups made no room",
+	);
 });

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { GuestProcess, GuestPrograms } from "../../engine/index.ts";
 import { tasksBound } from "./bounds.ts";
 import { isFull } from "./forks.ts";
-import { deadline, endEverything, type Relief, type Relieved } from "./relief.ts";
+import { deadline, endEverything, NO_GROUP, type Relief, type Relieved } from "./relief.ts";
 import { largestFamily, type ProcessFamily } from "./victim.ts";
 
 /**
@@ -13,6 +13,7 @@ const MAX_ROUNDS = 2;
 /** Hundreds of processes take their time to go. */
 const SETTLE_MS = 15_000;
 const POLL_MS = 250;
+const WHAT = "Too many processes";
 
 /** @returns hopeless when the guest has no room whatever ends in it */
 export async function relieveForks(relief: Relief, signal: AbortSignal): Promise<Relieved> {
@@ -24,7 +25,7 @@ export async function relieveForks(relief: Relief, signal: AbortSignal): Promise
 		const settled = await settleForks(relief, signal);
 		if (settled !== "hopeless" || ended === "everything") return settled;
 	}
-	await endEverything(relief, "Too many processes", signal);
+	await endEverything(relief, { what: WHAT, since: "ending its largest process groups made no room" }, signal);
 	return settleForks(relief, signal);
 }
 
@@ -41,7 +42,7 @@ async function endBomb(relief: Relief, signal: AbortSignal): Promise<"nothing" |
 	const threadsOf = ({ pid }: GuestProcess) => threads.get(pid) ?? 1;
 	const family = largestFamily(processes, processes, threadsOf);
 	if (family === undefined) {
-		await endEverything(relief, "Too many processes", signal);
+		await endEverything(relief, { what: WHAT, since: NO_GROUP }, signal);
 		return "everything";
 	}
 	const threadCount = family.members.reduce((sum, member) => sum + threadsOf(member), 0);
@@ -61,7 +62,7 @@ async function endFamily(
 		"too many processes: killed the largest process group of the sandbox",
 	);
 	const processes = `${members.length} ${members.length === 1 ? "process" : "processes"} (${threads} threads)`;
-	tell(`Too many processes: killed the process group ${groupId} with its ${processes}, the largest of the sandbox`);
+	tell(`${WHAT}: killed the process group ${groupId} with its ${processes}, the largest of the sandbox`);
 }
 
 /** By the guest's own limit, and by the host's for a guest whose root has lifted that. */

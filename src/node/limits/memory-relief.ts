@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { GuestProcess } from "../../engine/index.ts";
 import { excessBytes, isCrowded, marginBytes } from "./bounds.ts";
-import { deadline, endEverything, type Relief, type Relieved } from "./relief.ts";
+import { deadline, endEverything, NO_GROUP, type Relief, type Relieved } from "./relief.ts";
 import { largestFamily, largestProcesses, type ProcessFamily } from "./victim.ts";
 
 /**
@@ -79,7 +79,7 @@ async function endLargest(relief: Relief, excess: number, ended: Set<string>, si
 	const victims = largestProcesses(processes, excess + marginBytes(record.resources));
 	if (victims.length > MANY_VICTIMS) {
 		const family = largestFamily(victims, processes);
-		if (family === undefined) return endEverything(relief, "Out of memory", signal);
+		if (family === undefined) return endEverything(relief, { what: "Out of memory", since: NO_GROUP }, signal);
 		return endFamily(relief, family, ended, signal);
 	}
 	for (const victim of victims) {

@@ -20,12 +20,23 @@ export interface Relief {
 /** `untouched`: it is to be left alone, before anybody could tell whether what was ended in it has helped. */
 export type Relieved = "relieved" | "hopeless" | "untouched";
 
+/** Why everything ends, in the words of the sandbox's log. */
+export interface Reason {
+	/** What there is too much of. */
+	readonly what: string;
+	/** Why no less than everything would do. */
+	readonly since: string;
+}
+
+/** They are of many groups, or of one that a service is in. */
+export const NO_GROUP = "no one process group is to blame";
+
 /** The last resort, for what cannot be told from what else runs: all that users started. The guest's services live on. */
-export async function endEverything(relief: Relief, reason: string, signal: AbortSignal): Promise<void> {
+export async function endEverything(relief: Relief, { what, since }: Reason, signal: AbortSignal): Promise<void> {
 	const { limits, record, log, tell } = relief;
 	await limits.killPrograms(record.containerId, deadline(signal));
-	log.warn({ sandboxId: record.sandboxId, reason }, "killed all programs of the sandbox");
-	tell(`${reason}: killed all programs of the sandbox, since too many processes in too many process groups had a part in it`);
+	log.warn({ sandboxId: record.sandboxId, reason: what, since }, "killed all programs of the sandbox");
+	tell(`${what}: killed all programs of the sandbox, since ${since}`);
 }
 
 const ANSWER_TIMEOUT_MS = 5_000;
