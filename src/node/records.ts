@@ -2,7 +2,7 @@ import { mkdir, readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { type Static, Type } from "typebox";
 import { Value } from "typebox/value";
-import { replaceFile } from "../engine/index.ts";
+import { replaceFile, replaceFileSync } from "../engine/index.ts";
 
 /**
  * What a node must remember of each container to go on after its process died: one small file each in the runtime
@@ -34,6 +34,8 @@ const RecordSchema = Type.Object({
 	generation: Type.Integer(),
 	/** Digest of the certificates that the guest was given; absent when it never was. */
 	trust: Type.Optional(Type.String()),
+	/** Bytes of the engine after it wrote the last image; absent before there was one, and in records of an earlier version. */
+	imageEngineBytes: Type.Optional(Type.Integer()),
 });
 
 export type ContainerRecord = Static<typeof RecordSchema>;
@@ -42,6 +44,8 @@ export interface Records {
 	find(sandboxId: string, incarnation: number): ContainerRecord | undefined;
 	all(): readonly ContainerRecord[];
 	put(record: ContainerRecord): Promise<void>;
+	/** Writes down what was learned of a container. No effect when it has no record any more. */
+	amend(containerId: string, learned: Pick<ContainerRecord, "imageEngineBytes">): void;
 	delete(containerId: string): Promise<void>;
 }
 
@@ -54,17 +58,25 @@ export async function openRecords(dir: string): Promise<Records> {
 		if (record === undefined) await rm(path, { force: true });
 		else records.set(record.containerId, record);
 	}
+	const pathOf = (containerId: string) => join(dir, `${containerId}.json`);
 	return {
 		find: (sandboxId, incarnation) =>
 			[...records.values()].find((record) => record.sandboxId === sandboxId && record.incarnation === incarnation),
 		all: () => [...records.values()],
 		put: async (record) => {
-			const path = join(dir, `${record.containerId}.json`);
-			await replaceFile(path, JSON.stringify(record), 0o600);
+			await replaceFile(pathOf(record.containerId), JSON.stringify(record), 0o600);
 			records.set(record.containerId, record);
 		},
+		amend: (id, learned) => {
+			const record = records.get(id);
+			if (record === undefined) return;
+			const amended = { ...record, ...learned };
+			// At once: the container may be removed at any moment, and its record must not come back after that.
+			replaceFileSync(pathOf(id), JSON.stringify(amended), 0o600);
+			records.set(id, amended);
+		},
 		delete: async (id) => {
-			await rm(join(dir, `${id}.json`), { force: true });
+			await rm(pathOf(id), { force: true });
 			records.delete(id);
 		},
 	};

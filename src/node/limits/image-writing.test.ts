@@ -1,67 +1,104 @@
-import { describe, expect, test } from "vitest";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { pino } from "pino";
+import { beforeEach, describe, expect, onTestFinished, test } from "vitest";
 import type { ContainerLimits, ContainerPressure } from "../../engine/index.ts";
-import type { ContainerRecord } from "../records.ts";
+import { openRecords, type Records } from "../records.ts";
 import { ImageWriting } from "./image-writing.ts";
+import { MB, RECORD } from "./testing/fake-guest.ts";
 
-const MB = 1024 * 1024;
+interface Figures {
+	readonly guestMB: number;
+	readonly engineMB: number;
+}
 
-/** A container whose figures are what the test last said. */
-function container(first: { readonly guestMB: number; readonly engineMB: number }) {
-	let now = first;
-	const pressure = (): ContainerPressure => ({
-		guestBytes: now.guestMB * MB,
-		engineBytes: now.engineMB * MB,
-		oomKills: 0,
-		tasksRefused: 0,
+let dir: string;
+let records: Records;
+let writing: ImageWriting;
+let now: Figures | undefined;
+
+beforeEach(async () => {
+	dir = await mkdtemp(join(tmpdir(), "image-writing-"));
+	onTestFinished(() => rm(dir, { recursive: true }));
+	await startServer();
+	await records.put(RECORD);
+});
+
+async function startServer(): Promise<void> {
+	records = await openRecords(dir);
+	writing = new ImageWriting({ records, log: pino({ level: "silent" }) });
+}
+
+function pressure(): ContainerPressure | undefined {
+	return now && { guestBytes: now.guestMB * MB, engineBytes: now.engineMB * MB, oomKills: 0, tasksRefused: 0 };
+}
+
+/** Of the one container. */
+function during<T>(work: () => Promise<T>): Promise<T> {
+	const record = records.find(RECORD.sandboxId, RECORD.incarnation) ?? RECORD;
+	return writing.during({ pressure } as unknown as ContainerLimits, record, work);
+}
+
+/** @param after what it has when the image is written */
+function write(after: Figures): Promise<boolean> {
+	return during(async () => {
+		now = after;
+		return writing.has(RECORD.containerId);
 	});
-	const writing = new ImageWriting();
-	const record = { containerId: "c", resources: { cpuCount: 1, memoryMB: 1024, diskSizeMB: 1024 } } as ContainerRecord;
-	/** @param after what it has when the image is written */
-	const write = (after: typeof first) =>
-		writing.during({ pressure } as unknown as ContainerLimits, record, async () => {
-			now = after;
-			return writing.has("c");
-		});
-	const grow = (later: typeof first) => {
-		now = later;
-	};
-	return { write, writing, grow };
 }
 
 describe("writing an image", () => {
 	test("is refused when the engine may need more than its host allows, before anything was begun", async () => {
-		const { write, writing } = container({ guestMB: 1000, engineMB: 700 });
+		now = { guestMB: 1000, engineMB: 700 };
 		await expect(write({ guestMB: 1000, engineMB: 2100 })).rejects.toMatchObject({
 			code: "no_space",
 			message: expect.stringContaining("Remove files"),
 		});
-		expect(writing.has("c")).toBe(false);
+		expect(writing.has(RECORD.containerId)).toBe(false);
 	});
 
-	test("again asks for no more than it took the first time", async () => {
-		const { write } = container({ guestMB: 20, engineMB: 430 });
+	test("again asks for no more than it took the first time, also of a server that was started anew", async () => {
+		now = { guestMB: 20, engineMB: 430 };
 		expect(await write({ guestMB: 20, engineMB: 1300 })).toBe(true);
+		expect(await write({ guestMB: 20, engineMB: 1300 })).toBe(true);
+		await startServer();
 		expect(await write({ guestMB: 20, engineMB: 1300 })).toBe(true);
 	});
 
 	test("again counts what the engine took since", async () => {
-		const { write, grow } = container({ guestMB: 20, engineMB: 430 });
+		now = { guestMB: 20, engineMB: 430 };
 		await write({ guestMB: 20, engineMB: 1300 });
-		grow({ guestMB: 20, engineMB: 1500 });
+		now = { guestMB: 20, engineMB: 1500 };
 		await write({ guestMB: 20, engineMB: 1500 });
-		grow({ guestMB: 20, engineMB: 1900 });
+		now = { guestMB: 20, engineMB: 1900 };
 		await expect(write({ guestMB: 20, engineMB: 2300 })).rejects.toMatchObject({ code: "no_space" });
 	});
 
 	test("is over when it failed", async () => {
-		const { writing, write } = container({ guestMB: 20, engineMB: 20 });
-		const failing = writing.during(
-			{ pressure: () => undefined } as unknown as ContainerLimits,
-			{ containerId: "c" } as ContainerRecord,
-			() => Promise.reject(new Error("no")),
-		);
-		await expect(failing).rejects.toThrow("no");
-		expect(writing.has("c")).toBe(false);
+		now = { guestMB: 20, engineMB: 20 };
+		await expect(during(() => Promise.reject(new Error("no")))).rejects.toThrow("no");
+		expect(writing.has(RECORD.containerId)).toBe(false);
 		await write({ guestMB: 20, engineMB: 20 });
+	});
+
+	test("that failed says nothing about how much the next one takes", async () => {
+		now = { guestMB: 20, engineMB: 700 };
+		await expect(during(() => Promise.reject(new Error("no")))).rejects.toThrow("no");
+		now = { guestMB: 20, engineMB: 800 };
+		await expect(write({ guestMB: 20, engineMB: 2400 })).rejects.toMatchObject({ code: "no_space" });
+	});
+
+	test("of a sandbox that was removed meanwhile leaves no record of it", async () => {
+		now = { guestMB: 20, engineMB: 20 };
+		await during(() => records.delete(RECORD.containerId));
+		await startServer();
+		expect(records.all()).toEqual([]);
+	});
+
+	test("succeeds when what it took cannot be written down", async () => {
+		now = { guestMB: 20, engineMB: 20 };
+		expect(await during(() => rm(dir, { recursive: true }).then(() => "written"))).toBe("written");
+		await startServer();
 	});
 });

@@ -1,6 +1,7 @@
+import type { Logger } from "pino";
 import type { ContainerLimits, ContainerPressure } from "../../engine/index.ts";
 import { OffshootError } from "../../protocol/index.ts";
-import type { ContainerRecord } from "../records.ts";
+import type { ContainerRecord, Records } from "../records.ts";
 import { hostBound } from "./bounds.ts";
 
 /**
@@ -8,31 +9,49 @@ import { hostBound } from "./bounds.ts";
  * guest's files, and would be ended with the whole sandbox where the host has no room for that: such an image is
  * refused before anything stands still.
  */
+export interface ImageWritingOptions {
+	readonly records: Pick<Records, "amend">;
+	readonly log: Logger;
+}
+
 export class ImageWriting {
+	readonly #options: ImageWritingOptions;
 	readonly #now = new Set<string>();
-	/** Bytes of the engine after an image was written: it keeps that memory, and needs no more for the next. */
-	readonly #held = new Map<string, number>();
+
+	constructor(options: ImageWritingOptions) {
+		this.#options = options;
+	}
 
 	has(containerId: string): boolean {
 		return this.#now.has(containerId);
-	}
-
-	forget(containerId: string): void {
-		this.#held.delete(containerId);
 	}
 
 	/** @throws OffshootError no_space */
 	async during<T>(limits: ContainerLimits, record: ContainerRecord, work: () => Promise<T>): Promise<T> {
 		const { containerId, resources } = record;
 		const pressure = limits.pressure(containerId);
-		if (pressure) requireRoom(neededBytes(pressure, this.#held.get(containerId)), hostBound(resources));
+		if (pressure) requireRoom(neededBytes(pressure, record.imageEngineBytes), hostBound(resources));
 		this.#now.add(containerId);
 		try {
-			return await work();
+			const written = await work();
+			// Of one that failed nobody knows how much of its memory was taken.
+			this.#note(limits, record);
+			return written;
 		} finally {
 			this.#now.delete(containerId);
-			const after = limits.pressure(containerId);
-			if (after) this.#held.set(containerId, after.engineBytes);
+		}
+	}
+
+	/** The engine keeps the memory it took, and needs no more for the next image, also of a server started anew. */
+	#note(limits: ContainerLimits, { containerId, sandboxId }: ContainerRecord): void {
+		const { records, log } = this.#options;
+		const after = limits.pressure(containerId);
+		if (after === undefined) return;
+		try {
+			records.amend(containerId, { imageEngineBytes: after.engineBytes });
+		} catch (error) {
+			// The image is none the worse for it.
+			log.warn({ err: error, sandboxId }, "what an image took of memory could not be written down; the next may be refused");
 		}
 	}
 }

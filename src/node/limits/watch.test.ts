@@ -8,7 +8,7 @@ import { watchLimits } from "./watch.ts";
 function givenUp(guest: FakeGuest, engine: Partial<FakeGuest["engine"]> = {}): readonly string[] {
 	const reasons: string[] = [];
 	const watch = watchLimits({
-		records: { all: () => [guest.record] },
+		records: { all: () => [guest.record], amend: () => {} },
 		engines: { open: async () => ({ ...guest.engine, ...engine }) },
 		log: pino({ level: "silent" }),
 		isFrozen: () => guest.leftAlone,

@@ -16,7 +16,7 @@ import type { Relief } from "./relief.ts";
  * forking there is ended from here.
  */
 export interface LimitsWatchOptions {
-	readonly records: Pick<Records, "all">;
+	readonly records: Pick<Records, "all" | "amend">;
 	readonly engines: { open(build: EngineBuild): Promise<Pick<SandboxEngine, "limits" | "whileStill" | "resume">> };
 	readonly log: Logger;
 	/** True for a container that stands still for a pause: nothing can be ended in it, and that is no reason to give it up. */
@@ -42,7 +42,7 @@ export interface LimitsWatch {
 }
 
 export function watchLimits(options: LimitsWatchOptions): LimitsWatch {
-	const writing = new ImageWriting();
+	const writing = new ImageWriting(options);
 	const isLeftAlone = (id: string) => writing.has(id) || options.isFrozen(id);
 	const guards = new Set<Promise<void>>();
 	const guarded = new Map<string, AbortController>();
@@ -53,7 +53,6 @@ export function watchLimits(options: LimitsWatchOptions): LimitsWatch {
 			if (present.has(id)) continue;
 			stop.abort();
 			guarded.delete(id);
-			writing.forget(id);
 		}
 		for (const record of ready) {
 			if (guarded.has(record.containerId)) continue;
