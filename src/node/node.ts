@@ -2,11 +2,11 @@ import { type EgressPolicy, type SandboxEngine, StuckError } from "../engine/ind
 import { OffshootError } from "../protocol/index.ts";
 import type { Artifact } from "../store/index.ts";
 import { agentClient } from "./agent-client.ts";
-import { type CaptureRequest, capture, ended, factsOf, freeze } from "./capture.ts";
+import { type CaptureRequest, type CaptureTools, capture, ended, factsOf, freeze } from "./capture.ts";
 import { ContainersAhead } from "./containers-ahead.ts";
 import { watchExits } from "./exits.ts";
 import { readGuestMetrics } from "./guest-metrics.ts";
-import { endedByLimit, type LimitsWatch, watchLimits } from "./limits/index.ts";
+import { endedByLimit, ImageWriting, type LimitsWatch, watchLimits } from "./limits/index.ts";
 import type { NodeOptions } from "./options.ts";
 import { OutputWatch } from "./output.ts";
 import type { ContainerRecord } from "./records.ts";
@@ -48,6 +48,7 @@ export class LocalNode implements NodeClient {
 	/** Containers that stand still for a pause: nothing that is asked of their guests can happen. */
 	readonly #frozen = new Set<string>();
 	readonly #ahead: ContainersAhead;
+	readonly #writing: ImageWriting;
 	readonly #limits: LimitsWatch;
 	readonly #stopWatching: () => Promise<void>;
 	readonly #output: OutputWatch;
@@ -58,9 +59,10 @@ export class LocalNode implements NodeClient {
 		this.#options = options;
 		this.#output = new OutputWatch(options.records, options.engines, (record) => void this.#end(record, FLOODED));
 		const stopExits = watchExits(options.records, (record) => void this.#exited(record));
+		this.#writing = new ImageWriting(options);
 		this.#limits = watchLimits({
 			...options,
-			isFrozen: (containerId) => this.#frozen.has(containerId),
+			isLeftAlone: (containerId) => this.#frozen.has(containerId) || this.#writing.has(containerId),
 			onHopeless: (record, reason) => void this.#end(record, reason),
 			onEnded: (record, what) => this.#output.report(record, "limits", what),
 		});
@@ -141,7 +143,8 @@ export class LocalNode implements NodeClient {
 
 	#capture(record: ContainerRecord, request: CaptureRequest, signal: AbortSignal): Promise<ArtifactFacts> {
 		const { store, engines } = this.#options;
-		return capture({ store, engines, whileWriting: this.#limits.whileWriting }, record, request, signal);
+		const whileWriting: CaptureTools["whileWriting"] = (of, work) => this.#writing.during(of, work);
+		return capture({ store, engines, whileWriting }, record, request, signal);
 	}
 
 	async unfreeze(order: OrderKey, signal: AbortSignal): Promise<void> {

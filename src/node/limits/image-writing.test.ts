@@ -3,10 +3,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pino } from "pino";
 import { beforeEach, describe, expect, onTestFinished, test } from "vitest";
-import type { ContainerLimits, ContainerPressure } from "../../engine/index.ts";
+import type { ContainerPressure } from "../../engine/index.ts";
 import { openRecords, type Records } from "../records.ts";
 import { ImageWriting } from "./image-writing.ts";
-import { MB, RECORD } from "./testing/fake-guest.ts";
+import { FakeGuest, MB, RECORD } from "./testing/fake-guest.ts";
 
 interface Figures {
 	readonly guestMB: number;
@@ -27,7 +27,8 @@ beforeEach(async () => {
 
 async function startServer(): Promise<void> {
 	records = await openRecords(dir);
-	writing = new ImageWriting({ records, log: pino({ level: "silent" }) });
+	const engines = { open: async () => ({ limits: { ...new FakeGuest().limits, pressure } }) };
+	writing = new ImageWriting({ records, engines, log: pino({ level: "silent" }) });
 }
 
 function pressure(): ContainerPressure | undefined {
@@ -37,7 +38,7 @@ function pressure(): ContainerPressure | undefined {
 /** Of the one container. */
 function during<T>(work: () => Promise<T>): Promise<T> {
 	const record = records.find(RECORD.sandboxId, RECORD.incarnation) ?? RECORD;
-	return writing.during({ pressure } as unknown as ContainerLimits, record, work);
+	return writing.during(record, work);
 }
 
 /** @param after what it has when the image is written */

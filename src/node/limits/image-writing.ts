@@ -1,16 +1,17 @@
 import type { Logger } from "pino";
-import type { ContainerLimits, ContainerPressure } from "../../engine/index.ts";
+import type { ContainerLimits, ContainerPressure, EngineBuild, SandboxEngine } from "../../engine/index.ts";
 import { OffshootError } from "../../protocol/index.ts";
 import type { ContainerRecord, Records } from "../records.ts";
 import { hostBound } from "./bounds.ts";
 
 /**
- * Containers of which an image is being written. The engine takes memory of its own for it, by what it keeps of the
- * guest's files, and would be ended with the whole sandbox where the host has no room for that: such an image is
- * refused before anything stands still.
+ * Lets images of containers be written, and knows of which one is. The engine takes memory of its own for it, by what it
+ * keeps of the guest's files, and would be ended with the whole sandbox where the host has no room for that: such an
+ * image is refused before anything stands still.
  */
 export interface ImageWritingOptions {
 	readonly records: Pick<Records, "amend">;
+	readonly engines: { open(build: EngineBuild): Promise<Pick<SandboxEngine, "limits">> };
 	readonly log: Logger;
 }
 
@@ -26,16 +27,17 @@ export class ImageWriting {
 		return this.#now.has(containerId);
 	}
 
-	/** @throws OffshootError no_space */
-	async during<T>(limits: ContainerLimits, record: ContainerRecord, work: () => Promise<T>): Promise<T> {
+	/** @throws OffshootError no_space when the engine would need more memory than the host allows; nothing was begun */
+	async during<T>(record: ContainerRecord, work: () => Promise<T>): Promise<T> {
 		const { containerId, resources } = record;
-		const pressure = limits.pressure(containerId);
+		const { limits } = await this.#options.engines.open(record.engine);
+		const pressure = limits?.pressure(containerId);
 		if (pressure) requireRoom(neededBytes(pressure, record.imageEngineBytes), hostBound(resources));
 		this.#now.add(containerId);
 		try {
 			const written = await work();
 			// Of one that failed nobody knows how much of its memory was taken.
-			this.#note(limits, record);
+			if (limits) this.#note(limits, record);
 			return written;
 		} finally {
 			this.#now.delete(containerId);

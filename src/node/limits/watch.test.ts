@@ -8,10 +8,10 @@ import { watchLimits } from "./watch.ts";
 function givenUp(guest: FakeGuest, engine: Partial<FakeGuest["engine"]> = {}): readonly string[] {
 	const reasons: string[] = [];
 	const watch = watchLimits({
-		records: { all: () => [guest.record], amend: () => {} },
+		records: { all: () => [guest.record] },
 		engines: { open: async () => ({ ...guest.engine, ...engine }) },
 		log: pino({ level: "silent" }),
-		isFrozen: () => guest.leftAlone,
+		isLeftAlone: () => guest.leftAlone,
 		onHopeless: (_, reason) => void reasons.push(reason),
 		onEnded: () => {},
 	});

@@ -5,7 +5,6 @@ import type { ContainerRecord, Records } from "../records.ts";
 import { excessBytes, memoryBound, needsExactFigure, nextLook } from "./bounds.ts";
 import { ForkLooks } from "./fork-looks.ts";
 import { relieveForks } from "./fork-relief.ts";
-import { ImageWriting } from "./image-writing.ts";
 import { relieveMemory, relieveStopped } from "./memory-relief.ts";
 import type { Relief } from "./relief.ts";
 
@@ -16,11 +15,14 @@ import type { Relief } from "./relief.ts";
  * forking there is ended from here.
  */
 export interface LimitsWatchOptions {
-	readonly records: Pick<Records, "all" | "amend">;
+	readonly records: Pick<Records, "all">;
 	readonly engines: { open(build: EngineBuild): Promise<Pick<SandboxEngine, "limits" | "whileStill" | "resume">> };
 	readonly log: Logger;
-	/** True for a container that stands still for a pause: nothing can be ended in it, and that is no reason to give it up. */
-	readonly isFrozen: (containerId: string) => boolean;
+	/**
+	 * True for a container that stands still for a pause or of which an image is being written: nothing can be ended in
+	 * it, and that is no reason to give it up.
+	 */
+	readonly isLeftAlone: (containerId: string) => boolean;
 	/** A container that stays above its bounds whatever is ended in it. */
 	readonly onHopeless: (record: ContainerRecord, reason: string) => void;
 	/** Something in it was ended so that the rest can live: a sentence for the sandbox's log. */
@@ -32,18 +34,11 @@ const SCAN_MS = 250;
 export interface LimitsWatch {
 	/** To be called before a container that was found paused goes on. Whatever fails, it may go on. */
 	beforeResume(record: ContainerRecord, signal: AbortSignal): Promise<void>;
-	/**
-	 * Writes an image of a container, which is left alone meanwhile. Runs the work alone where the host has no bounds.
-	 * @throws OffshootError no_space when the engine would need more memory for it than the host allows; nothing was begun
-	 */
-	whileWriting<T>(record: ContainerRecord, work: () => Promise<T>): Promise<T>;
 	/** Has no effect on containers; resolves when none stands still for the watch any more. */
 	stop(): Promise<void>;
 }
 
 export function watchLimits(options: LimitsWatchOptions): LimitsWatch {
-	const writing = new ImageWriting(options);
-	const isLeftAlone = (id: string) => writing.has(id) || options.isFrozen(id);
 	const guards = new Set<Promise<void>>();
 	const guarded = new Map<string, AbortController>();
 	const scan = () => {
@@ -58,7 +53,7 @@ export function watchLimits(options: LimitsWatchOptions): LimitsWatch {
 			if (guarded.has(record.containerId)) continue;
 			const stop = new AbortController();
 			guarded.set(record.containerId, stop);
-			const guarding = guard({ ...options, isFrozen: isLeftAlone }, record, stop.signal).catch((error) => {
+			const guarding = guard(options, record, stop.signal).catch((error) => {
 				if (stop.signal.aborted) return;
 				options.log.error({ err: error, sandboxId: record.sandboxId }, "watching the limits of a sandbox failed; trying again");
 				guarded.delete(record.containerId);
@@ -69,10 +64,6 @@ export function watchLimits(options: LimitsWatchOptions): LimitsWatch {
 	};
 	const timer = setInterval(scan, SCAN_MS);
 	return {
-		whileWriting: async (record, work) => {
-			const { limits } = await options.engines.open(record.engine);
-			return limits === undefined ? work() : writing.during(limits, record, work);
-		},
 		beforeResume: async (record, signal) => {
 			const relief = await reliefOf(options, record);
 			await (relief && relieveStopped(relief, signal))?.catch((error) =>
@@ -109,10 +100,10 @@ async function guard(options: LimitsWatchOptions, record: ContainerRecord, signa
 
 /** Undefined where the host does not bound containers. */
 async function reliefOf(options: LimitsWatchOptions, record: ContainerRecord): Promise<Relief | undefined> {
-	const { engines, log, isFrozen, onEnded } = options;
+	const { engines, log, onEnded } = options;
 	const engine = await engines.open(record.engine);
 	const { limits } = engine;
-	const isLeftAlone = () => isFrozen(record.containerId);
+	const isLeftAlone = () => options.isLeftAlone(record.containerId);
 	return limits && { engine, limits, record, log, isLeftAlone, tell: (what) => onEnded(record, what) };
 }
 
