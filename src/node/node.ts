@@ -143,7 +143,8 @@ export class LocalNode implements NodeClient {
 
 	#capture(record: ContainerRecord, request: CaptureRequest, signal: AbortSignal): Promise<ArtifactFacts> {
 		const { store, engines } = this.#options;
-		const whileWriting: CaptureTools["whileWriting"] = (of, work) => this.#writing.during(of, work);
+		const what = request.memory ? "memory" : "files";
+		const whileWriting: CaptureTools["whileWriting"] = (of, work) => this.#writing.during(of, what, work);
 		return capture({ store, engines, whileWriting }, record, request, signal);
 	}
 

@@ -36,9 +36,9 @@ function pressure(): ContainerPressure | undefined {
 }
 
 /** Of the one container. */
-function during<T>(work: () => Promise<T>): Promise<T> {
+function during<T>(work: () => Promise<T>, what: "memory" | "files" = "memory"): Promise<T> {
 	const record = records.find(RECORD.sandboxId, RECORD.incarnation) ?? RECORD;
-	return writing.during(record, work);
+	return writing.during(record, what, work);
 }
 
 /** @param after what it has when the image is written */
@@ -86,6 +86,13 @@ describe("writing an image", () => {
 	test("that failed says nothing about how much the next one takes", async () => {
 		now = { guestMB: 20, engineMB: 700 };
 		await expect(during(() => Promise.reject(new Error("no")))).rejects.toThrow("no");
+		now = { guestMB: 20, engineMB: 800 };
+		await expect(write({ guestMB: 20, engineMB: 2400 })).rejects.toMatchObject({ code: "no_space" });
+	});
+
+	test("of the files alone says nothing about how much one of the memory takes", async () => {
+		now = { guestMB: 20, engineMB: 700 };
+		await during(async () => {}, "files");
 		now = { guestMB: 20, engineMB: 800 };
 		await expect(write({ guestMB: 20, engineMB: 2400 })).rejects.toMatchObject({ code: "no_space" });
 	});

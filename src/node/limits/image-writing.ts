@@ -27,8 +27,11 @@ export class ImageWriting {
 		return this.#now.has(containerId);
 	}
 
-	/** @throws OffshootError no_space when the engine would need more memory than the host allows; nothing was begun */
-	async during<T>(record: ContainerRecord, work: () => Promise<T>): Promise<T> {
+	/**
+	 * @param work writes memory and files, or the files alone
+	 * @throws OffshootError no_space when the engine would need more memory for it than the host allows; nothing was begun
+	 */
+	async during<T>(record: ContainerRecord, what: "memory" | "files", work: () => Promise<T>): Promise<T> {
 		const { containerId, resources } = record;
 		const { limits } = await this.#options.engines.open(record.engine);
 		const pressure = limits?.pressure(containerId);
@@ -36,8 +39,8 @@ export class ImageWriting {
 		this.#now.add(containerId);
 		try {
 			const written = await work();
-			// Of one that failed nobody knows how much of its memory was taken.
-			if (limits) this.#note(limits, record);
+			// Of one that failed nobody knows how much of its memory was taken, and the files alone take little.
+			if (limits && what === "memory") this.#note(limits, record);
 			return written;
 		} finally {
 			this.#now.delete(containerId);
