@@ -1,6 +1,7 @@
 import type { Cgroups } from "../cgroups/index.ts";
 import type { ContainerLimits, Resources } from "../types.ts";
 import { openControlSocket } from "./control-socket.ts";
+import { HEAD_ROOM_BYTES, SLOW_ROOM_BYTES } from "./room.ts";
 
 /**
  * Limits of gVisor containers. A sandbox that meets a host limit ends as a whole: the kernel's OOM killer picks the
@@ -11,15 +12,6 @@ import { openControlSocket } from "./control-socket.ts";
 /** Host tasks of one container: up to four for each guest process, of which the guest allows its programs 1,024. */
 export const MAX_TASKS = 6144;
 
-const MB = 1024 * 1024;
-/**
- * Above the guest's memory: the engine's own, which is much after it wrote an image of many files, and what a guest at
- * full speed allocates until it has been stopped.
- */
-const HEAD_ROOM = 2048 * MB;
-/** Where version 2 begins to slow the guest down. */
-const SLOW_ROOM = 1472 * MB;
-
 export function containerLimits(cgroups: Cgroups, stateDir: string): ContainerLimits {
 	return {
 		maxTasks: MAX_TASKS,
@@ -27,7 +19,7 @@ export function containerLimits(cgroups: Cgroups, stateDir: string): ContainerLi
 		pressure: (id) => cgroups.pressure(id),
 		tighten: (id, resources) => {
 			const guest = guestBytes(resources);
-			return cgroups.bound(id, { high: guest + SLOW_ROOM, max: guest + HEAD_ROOM });
+			return cgroups.bound(id, { high: guest + SLOW_ROOM_BYTES, max: guest + HEAD_ROOM_BYTES });
 		},
 		processes: async (id, signal) => (await openControlSocket(stateDir, id)).processes(signal),
 		threads: async (id, signal) => (await openControlSocket(stateDir, id)).threads(signal),
@@ -39,5 +31,5 @@ export function containerLimits(cgroups: Cgroups, stateDir: string): ContainerLi
 }
 
 function guestBytes({ memoryMB }: Resources): number {
-	return memoryMB * MB;
+	return memoryMB * 1024 * 1024;
 }

@@ -1,14 +1,9 @@
-import type { ContainerPressure, ContainerUsage, Resources } from "../../engine/index.ts";
+import { type ContainerPressure, type ContainerUsage, ENGINE_BYTES, type Resources } from "../../engine/index.ts";
 
 /** When a container has taken too much, and how soon it must be looked at again. Pure arithmetic. */
 const MB = 1024 * 1024;
 /** What the sandbox's own services hold. */
 const SERVICES_BYTES = 32 * MB;
-/**
- * What the engine may hold beside the guest's memory: some KB for each file, socket and thread of the guest. The host's
- * hard limit lies higher by what a guest at full speed takes until it has been stopped.
- */
-const ENGINE_BYTES = 1280 * MB;
 /** Faster than a guest can allocate on any machine that was measured: bytes in a millisecond. */
 const FASTEST_GROWTH = 4 * MB;
 const SOONEST_MS = 5;
