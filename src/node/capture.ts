@@ -27,10 +27,12 @@ export interface CaptureTools {
 	readonly engines: Engines;
 	/** Around the one part that the container must stand still for. @throws what forbids it */
 	readonly whileWriting: <T>(record: ContainerRecord, work: () => Promise<T>) => Promise<T>;
+	/** Called when nothing forbids it any more, for a guest that is to stand still from before the image until after it. */
+	readonly standStill?: () => Promise<void>;
 }
 
 export async function capture(
-	{ store, engines, whileWriting }: CaptureTools,
+	{ store, engines, whileWriting, standStill }: CaptureTools,
 	record: ContainerRecord,
 	request: CaptureRequest,
 	signal: AbortSignal,
@@ -42,7 +44,10 @@ export async function capture(
 	requireHeadRoom(await store.freeBytes(), memoryFootprint(record.pid));
 	const staging = await store.stage(request.artifactId);
 	try {
-		const image = await whileWriting(record, () => write(engine, record, request, staging.imageDir, signal));
+		const image = await whileWriting(record, async () => {
+			await standStill?.();
+			return write(engine, record, request, staging.imageDir, signal);
+		});
 		const published = await staging.publish(manifestOf(record, request, image), record.spec);
 		return factsOf(published.manifest);
 	} catch (error) {

@@ -2,7 +2,7 @@ import { type EgressPolicy, type SandboxEngine, StuckError } from "../engine/ind
 import { OffshootError } from "../protocol/index.ts";
 import type { Artifact } from "../store/index.ts";
 import { agentClient } from "./agent-client.ts";
-import { type CaptureRequest, type CaptureTools, capture, ended, factsOf, freeze } from "./capture.ts";
+import { type CaptureTools, capture, ended, factsOf, freeze } from "./capture.ts";
 import { ContainersAhead } from "./containers-ahead.ts";
 import { watchExits } from "./exits.ts";
 import { readGuestMetrics } from "./guest-metrics.ts";
@@ -115,7 +115,7 @@ export class LocalNode implements NodeClient {
 	}
 
 	capture(order: CaptureOrder, signal: AbortSignal): Promise<ArtifactFacts> {
-		return this.#capture(this.#ready(order), order, signal);
+		return capture(this.#captureTools(order), this.#ready(order), order, signal);
 	}
 
 	async freezeAndCapture(order: FreezeOrder, signal: AbortSignal): Promise<ArtifactFacts> {
@@ -123,11 +123,15 @@ export class LocalNode implements NodeClient {
 		const healthy = await agentClient.becomesHealthy(record.slot.address, signal);
 		if (!healthy && order.requireHealthyGuest) throw unhealthy(order.sandboxId);
 		const engine = await this.#options.engines.open(record.engine);
-		this.#frozen.add(record.containerId);
+		const standStill = () => {
+			this.#frozen.add(record.containerId);
+			return freeze(engine, record, signal);
+		};
 		try {
-			await freeze(engine, record, signal);
-			return await this.#capture(record, { ...order, agentUnresponsive: !healthy }, signal);
+			const request = { ...order, agentUnresponsive: !healthy };
+			return await capture({ ...this.#captureTools(order), standStill }, record, request, signal);
 		} catch (error) {
+			if (!this.#frozen.has(record.containerId)) throw error;
 			if (error instanceof StuckError) {
 				this.#options.log.error({ err: error, sandboxId: order.sandboxId }, "a sandbox that stands still is ended");
 				void this.#end(record, STUCK);
@@ -141,11 +145,10 @@ export class LocalNode implements NodeClient {
 		}
 	}
 
-	#capture(record: ContainerRecord, request: CaptureRequest, signal: AbortSignal): Promise<ArtifactFacts> {
+	#captureTools({ memory }: Pick<CaptureOrder, "memory">): CaptureTools {
 		const { store, engines } = this.#options;
-		const what = request.memory ? "memory" : "files";
-		const whileWriting: CaptureTools["whileWriting"] = (of, work) => this.#writing.during(of, what, work);
-		return capture({ store, engines, whileWriting }, record, request, signal);
+		const what = memory ? "memory" : "files";
+		return { store, engines, whileWriting: (record, work) => this.#writing.during(record, what, work) };
 	}
 
 	async unfreeze(order: OrderKey, signal: AbortSignal): Promise<void> {
