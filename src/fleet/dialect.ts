@@ -14,6 +14,7 @@ import {
 	SqliteDriver,
 	type SqliteStatement,
 } from "kysely";
+import { OffshootError } from "../protocol/index.ts";
 
 /** Another process (the command line making a key) holds the lock for milliseconds; waiting longer means it is stuck. */
 const BUSY_TIMEOUT_MS = 5_000;
@@ -63,8 +64,8 @@ function prepare(database: DatabaseSync, sql: string): SqliteStatement {
 	const statement = database.prepare(sql);
 	return {
 		reader: statement.columns().length > 0,
-		all: (parameters) => statement.all(...parameters.map(toInput)),
-		run: (parameters) => statement.run(...parameters.map(toInput)),
+		all: (parameters) => unlessFull(() => statement.all(...parameters.map(toInput))),
+		run: (parameters) => unlessFull(() => statement.run(...parameters.map(toInput))),
 		iterate: (parameters) => statement.iterate(...parameters.map(toInput)),
 	};
 }
@@ -72,4 +73,21 @@ function prepare(database: DatabaseSync, sql: string): SqliteStatement {
 function toInput(value: unknown): SQLInputValue {
 	if (value === null || typeof value === "string" || typeof value === "number" || typeof value === "bigint") return value;
 	throw new TypeError(`a ${typeof value} cannot be a parameter of a query`);
+}
+
+/** SQLITE_FULL. Source: https://sqlite.org/rescode.html#full */
+const FULL = 13;
+
+/** @throws OffshootError no_space where the disk is full: no defect, and whoever asked can do something about it */
+function unlessFull<T>(run: () => T): T {
+	try {
+		return run();
+	} catch (error) {
+		if (!(error instanceof Error && "errcode" in error && error.errcode === FULL)) throw error;
+		throw new OffshootError(
+			"no_space",
+			"The server's disk is full: it could not write down what was asked for. Free some space, for example by deleting snapshots, and try again",
+			{ errorCode: "insufficient_disk_space", shouldRetry: false, cause: error },
+		);
+	}
 }

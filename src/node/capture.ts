@@ -52,7 +52,7 @@ export async function capture(
 		return factsOf(published.manifest);
 	} catch (error) {
 		await staging.discard();
-		throw error;
+		throw isForFullDisk(error) ? incomplete(error) : error;
 	}
 }
 
@@ -67,14 +67,20 @@ async function write(
 	try {
 		return await (memory ? engine.checkpoint(containerId, imageDir, signal) : engine.captureFiles(containerId, imageDir, signal));
 	} catch (error) {
-		if (!isRunning(record)) throw ended(record, error);
-		if (!(error instanceof DamagedImageError) && !/no space left|ENOSPC/i.test(String(error))) throw error;
-		throw new OffshootError(
-			"no_space",
-			"The snapshot could not be written completely, most likely because the disk is full. Free some space and try again; the sandbox goes on running.",
-			{ errorCode: "insufficient_disk_space", shouldRetry: false, cause: error },
-		);
+		throw isRunning(record) ? error : ended(record, error);
 	}
+}
+
+function isForFullDisk(error: unknown): boolean {
+	return error instanceof DamagedImageError || /no space left|ENOSPC/i.test(String(error));
+}
+
+function incomplete(cause: unknown): OffshootError {
+	return new OffshootError(
+		"no_space",
+		"The snapshot could not be written completely, most likely because the disk is full. Free some space and try again; the sandbox goes on running.",
+		{ errorCode: "insufficient_disk_space", shouldRetry: false, cause },
+	);
 }
 
 /**

@@ -1,0 +1,26 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Kysely, sql } from "kysely";
+import { expect, onTestFinished, test } from "vitest";
+import { NodeSqliteDialect } from "./dialect.ts";
+
+async function openDatabase(): Promise<Kysely<unknown>> {
+	const directory = await mkdtemp(join(tmpdir(), "offshoot-dialect-"));
+	const database = new Kysely<unknown>({ dialect: new NodeSqliteDialect(join(directory, "test.db")) });
+	onTestFinished(async () => {
+		await database.destroy();
+		await rm(directory, { recursive: true });
+	});
+	return database;
+}
+
+test("a full disk is told as that, and what was there stays", async () => {
+	const database = await openDatabase();
+	await sql`create table notes (text text not null)`.execute(database);
+	await sql`insert into notes values ('short')`.execute(database);
+	await sql`pragma max_page_count = 3`.execute(database);
+	const insertion = sql`insert into notes values (${"long".repeat(20_000)})`.execute(database);
+	await expect(insertion).rejects.toMatchObject({ code: "no_space", message: expect.stringContaining("disk is full") });
+	expect((await sql`select text from notes`.execute(database)).rows).toEqual([{ text: "short" }]);
+});
