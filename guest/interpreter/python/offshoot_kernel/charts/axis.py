@@ -90,12 +90,10 @@ def on_axis(axis, number):
     return number
 
 
-def label(artist, private, default):
-    """The label a user gave, or `default N` for one that matplotlib made up (`<private>N`)."""
+def label(artist, siblings, default):
+    """The label a user gave, or `default N`: matplotlib takes a label with a leading `_` for none, and counts `siblings`."""
     text = str(artist.get_label())
-    if text.startswith(private) and text[len(private) :].isdigit():
-        return f"{default} {text[len(private) :]}"
-    return text
+    return f"{default} {siblings.index(artist)}" if text.startswith("_") else text
 
 
 def _tick(axis, position):

@@ -13,6 +13,6 @@ def extract(ax):
 def _group(ax, group):
     points = group.get_offsets().tolist()
     return {
-        "label": axis.label(group, "_child", "Group"),
+        "label": axis.label(group, ax._children, "Group"),
         "points": [[axis.value(ax.xaxis, x), axis.value(ax.yaxis, y)] for x, y in points],
     }
