@@ -75,6 +75,17 @@ const later = await import("./own.mjs");
 		expect((await run("js", "import { where as far } from 'far'; far")).text).toBe("far");
 	});
 
+	it.each([
+		["import process from 'node:process'; import { Buffer } from 'buffer'", "typeof process.cwd + typeof Buffer.from"],
+		["const process = 3", "await import('fs'); process"],
+	])("lives on when a cell gives its own meaning to names that the kernel uses: %s", async (code, expression) => {
+		const context = await sandbox.client().createCodeContext({ language: "js" });
+		expect((await sandbox.client().runCode(code, { context })).error).toBeUndefined();
+		expect((await sandbox.client().runCode(expression, { context })).text).toMatch(/^(functionfunction|3)$/);
+		expect((await sandbox.client().runCode("console.log('on')", { context, envs: { A: "1" } })).logs.stdout).toEqual(["on\n"]);
+		await sandbox.client().removeCodeContext(context);
+	});
+
 	it("says what is wrong with an import", async () => {
 		expect((await run("js", "import x from 'not-there'")).error?.value).toContain("Cannot find package 'not-there'");
 		expect((await run("js", "import { nope } from 'fs'")).error).toMatchObject({

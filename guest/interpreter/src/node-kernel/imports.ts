@@ -2,6 +2,8 @@
 
 import { createRequire, registerHooks } from "node:module";
 import { dirname, join } from "node:path";
+// Not the global name: a cell may declare its own, which is without a value while `import process from "process"` waits.
+import process from "node:process";
 import { pathToFileURL } from "node:url";
 import { IMPORT, META } from "./rewrite.ts";
 

@@ -3,10 +3,13 @@
  * Standard output and error become events, so that they keep their order among themselves and with results.
  */
 
+// Cells share the global scope: a name that one declares there would hide those of `node:buffer` and `node:process`.
+import { Buffer } from "node:buffer";
 import { Console } from "node:console";
 import { existsSync, writeSync } from "node:fs";
 import { Socket } from "node:net";
 import { basename, delimiter, join } from "node:path";
+import process from "node:process";
 import { Writable } from "node:stream";
 import { inspect } from "node:util";
 import type { ExecutionEvent } from "../events.ts";

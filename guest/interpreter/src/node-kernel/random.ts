@@ -5,6 +5,7 @@
  */
 
 import { registerHooks, syncBuiltinESMExports } from "node:module";
+import process from "node:process";
 import { fillRandom, randomUUID, randomBytes as systemBytes } from "../random.ts";
 
 /** State of xoshiro128**: https://prng.di.unimi.it/xoshiro128starstar.c */
