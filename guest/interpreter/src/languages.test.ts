@@ -164,7 +164,55 @@ describe("typescript", () => {
 		expect((await run("ts", "enum Color { Red, Green = 5 }\nColor.Green")).text).toBe("5");
 	});
 
+	it.each([
+		"import { PathLike, existsSync } from 'fs';\nconst a: PathLike = '/';\nexistsSync(a)",
+		"import process, { Stats } from 'process';\nlet stats: Stats | undefined;\nprocess.cwd() !== ''",
+		"import { BigIntStats } from 'fs';\ntrue",
+	])("may import names that are used as types alone, here or in later cells: %j", async (code) => {
+		expect(await run("ts", code)).toMatchObject({ error: undefined, text: "true" });
+	});
+
+	it("imports for later cells, and misses what is used and not there", async () => {
+		await run("ts", "import { statSync, Dirent } from 'fs'");
+		expect((await run("ts", "function f(d: Dirent) { return d }\ntypeof statSync")).text).toBe("function");
+		expect((await run("ts", "import { nope } from 'fs'; nope()")).error?.value).toContain("'nope'");
+	});
+
+	it.each([
+		["const", "export const z: number = 1; z", "1"],
+		[
+			"several",
+			"const a = 1, b = 2;\nexport {\n  a,\n  b as c\n};\nexport type T = 1;\nexport function f() { return a + b }\nf()",
+			"3",
+		],
+		["default", "export default { a: 1 }", "{ a: 1 }"],
+		["default class", "export default class Q { q = 5 }\nnew Q().q", "5"],
+		["from", "export { join as j } from 'path';\nj('a', 'b')", "a/b"],
+		["text", "const t = `export const x = 1`; t", "export const x = 1"],
+	])("declares what a cell exports: %s", async (_name, code, text) => {
+		for (const language of ["ts", "js"]) expect(await run(language, code)).toMatchObject({ error: undefined, text });
+	});
+
+	it.each([
+		["Namespaces", "namespace N { export const a = 1 }\nN.a"],
+		["Decorators", "function dec(t: any, c: any) {}\n@dec class A {}"],
+	])("%s are refused by name", async (name, code) => {
+		for (const language of ["ts", "js"]) {
+			const { error } = await run(language, code);
+			expect(error).toMatchObject({ name: "SyntaxError", value: expect.stringMatching(new RegExp(`^${name} .*not supported`)) });
+		}
+	});
+
+	it("removes namespaces of types", async () => {
+		expect(
+			(await run("ts", "namespace N { export interface A { class: string } }\nconst a: N.A = { class: 'c' }; a.class")).text,
+		).toBe("c");
+		expect((await run("ts", "declare module 'x' { export const a: number }\n7")).text).toBe("7");
+	});
+
 	it("keeps the lines of a cell in its errors", async () => {
+		const exported = await run("ts", "export {\n};\nexport default {\n  a: null.b\n}");
+		expect(exported.error?.traceback).toMatch(/cell-\d+:4:\d+$/);
 		const { error } = await run("ts", "interface Gone {\n  a: number\n}\n(undefined as unknown as Gone).a");
 		expect(error?.traceback).toMatch(/at cell-\d+:4:\d+$/);
 	});

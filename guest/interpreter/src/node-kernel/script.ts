@@ -4,22 +4,31 @@
  */
 
 import { Script } from "node:vm";
-import { rewriteImports } from "./rewrite.ts";
-import { withoutTypes } from "./types.ts";
+import { Unsupported, withoutExports } from "./exports.ts";
+import { hasImports, importedNames, rewriteImports } from "./rewrite.ts";
+import { withoutTypes, withoutTypesAndTheirImports } from "./types.ts";
 
 export type Language = "javascript" | "typescript";
 
-/** @throws what is wrong with a TypeScript cell; of a JavaScript cell the engine judges */
+/** @throws what is wrong with a TypeScript cell, or not supported; of a JavaScript cell the engine judges */
 export async function scriptOf(code: string, language: Language): Promise<string> {
 	if (language === "typescript") return await fromTypeScript(code);
 	const script = asExpression(await rewriteImports(code));
 	if (compiles(script)) return script;
-	const typed = await fromTypeScript(code).catch(() => script);
+	const typed = await fromTypeScript(code).catch((error: unknown) => {
+		if (error instanceof Unsupported) throw error;
+		return script;
+	});
 	return compiles(typed) ? typed : script;
 }
 
 async function fromTypeScript(code: string): Promise<string> {
-	return asExpression(await rewriteImports(await withoutTypes(code)));
+	const script = await withoutExports(code);
+	const plain = await withoutTypes(script);
+	if (!hasImports(plain)) return asExpression(plain);
+	// What is imported for a type, here or in a later cell, need not be there when the cell runs.
+	const needed = await importedNames(await withoutTypesAndTheirImports(script));
+	return asExpression(await rewriteImports(plain, needed));
 }
 
 /** Also with `await` outside of functions. */

@@ -6,6 +6,15 @@
  * @throws SyntaxError, or RangeError for what is nested too deep
  */
 export async function withoutTypes(code: string): Promise<string> {
+	return await transformed(code, { keepUnusedImports: true });
+}
+
+/** The same without the imports of names that the code uses for nothing but types, or not at all. */
+export async function withoutTypesAndTheirImports(code: string): Promise<string> {
+	return await transformed(code, { keepUnusedImports: false });
+}
+
+async function transformed(code: string, options: { readonly keepUnusedImports: boolean }): Promise<string> {
 	const { transform } = await import("./syntax.ts");
-	return transform(code, { transforms: ["typescript"], keepUnusedImports: true, disableESTransforms: true }).code;
+	return transform(code, { transforms: ["typescript"], disableESTransforms: true, ...options }).code;
 }
