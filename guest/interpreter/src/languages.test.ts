@@ -235,6 +235,26 @@ describe("bash", () => {
 		expect((await run("bash", "echo back")).logs.stdout).toEqual(["back\n"]);
 	});
 
+	it("keeps no history: neither of other shells, nor of cells, nor of the variables of a run", async () => {
+		await writeFile(join(sandbox.home, ".bash_history"), "of another shell\n");
+		const context = await sandbox.client().createCodeContext({ language: "bash" });
+		const history = async (envs: Record<string, string>) =>
+			(await sandbox.client().runCode("history", { context, envs })).logs.stdout.join("");
+		expect(await history({ SECRET: "of the run" })).toBe("");
+		expect(await history({})).toBe("");
+		await sandbox.client().runCode("set -o history; echo 'turned on'", { context });
+		await history({ SECRET: "of the run" });
+		expect(await history({})).not.toMatch(/SECRET|of the run/);
+		await sandbox.client().removeCodeContext(context);
+	});
+
+	it("tells the number of what a cell leaves in the background, and no more", async () => {
+		const { logs, error } = await run("bash", "sleep 0.2 & wait; echo done");
+		expect(error).toBeUndefined();
+		expect(logs.stdout).toEqual(["done\n"]);
+		expect(logs.stderr.join("")).toMatch(/^\[1\] \d+\n$/);
+	});
+
 	it("streams while a cell runs", async () => {
 		const first = Promise.withResolvers<string>();
 		const running = sandbox.client().runCode(`echo one; while [ ! -e ${sandbox.home}/go ]; do sleep 0.05; done; echo two`, {

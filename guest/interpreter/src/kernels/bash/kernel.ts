@@ -22,10 +22,12 @@ import { MarkerSplitter } from "./marker.ts";
 const SHELL = ["bash", "--noprofile", "--norc", "--noediting", "-i"];
 
 /**
- * Silent and predictable: no prompts, no job messages of an interactive shell, no history expansion of `!`. Descriptors 198
- * and 199 keep the kernel's own outputs when a cell redirects those of the shell.
+ * Silent and predictable: no prompts, no word of jobs that end (of one that begins an interactive shell always tells the
+ * number), no history expansion of `!`, and no history: it would keep the variables of a run. Descriptors 198 and 199 keep
+ * the kernel's own outputs when a cell redirects those of the shell.
  */
-const SETUP = "PS1= PS2= PROMPT_COMMAND=; unset HISTFILE; set +m +H; shopt -s expand_aliases; exec 198>&1 199>&2";
+const SETUP =
+	"PS1= PS2= PROMPT_COMMAND=; unset HISTFILE; set +m +H +o history; history -c; shopt -s expand_aliases; exec 198>&1 199>&2";
 
 interface Part {
 	readonly emit: Emit;
@@ -37,7 +39,8 @@ interface Part {
 
 /** See LaunchKernel. */
 export async function launchBashKernel(options: LaunchOptions): Promise<Kernel> {
-	const environment = { ...options.environment, PAGER: "cat", TERM: "dumb" };
+	// An interactive shell reads the history of other shells when it starts, unless it is told of no file.
+	const environment = { ...options.environment, PAGER: "cat", TERM: "dumb", HISTFILE: "" };
 	const kernelProcess = await KernelProcess.start({
 		command: SHELL,
 		cwd: options.cwd,
@@ -131,10 +134,10 @@ class BashKernel implements Kernel {
 		}
 	}
 
-	/** Writes the marker with the exit status to both streams, and leaves the status as it was. */
+	/** Writes the marker with the exit status to both streams, and leaves the status as it was. A cell may have turned history on. */
 	#endOfPart(): string {
 		const mark = `'\\0${this.#marker} %d\\0'`;
-		return `{ __offshoot_status=$?; printf ${mark} $__offshoot_status >&198; printf ${mark} $__offshoot_status >&199; (exit $__offshoot_status); } 2>/dev/null`;
+		return `{ __offshoot_status=$?; set +o history; printf ${mark} $__offshoot_status >&198; printf ${mark} $__offshoot_status >&199; (exit $__offshoot_status); } 2>/dev/null`;
 	}
 
 	async #read(name: "stdout" | "stderr", stream: Readable): Promise<void> {
