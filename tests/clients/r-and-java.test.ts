@@ -149,6 +149,11 @@ describe("results", () => {
 	});
 });
 
+test("R goes on when a cell calls quit(), which only asks its client to end it", async () => {
+	await sandbox.runCode("before <- 7; quit()", { language: "r" });
+	expect(shown(await sandbox.runCode("before", { language: "r" }))).toBe("[1] 7");
+});
+
 test("Java takes up to half of the sandbox's memory, and lives on when a cell wants more", async () => {
 	const limit = await sandbox.runCode("Runtime.getRuntime().maxMemory() >> 20", { language: "java" });
 	expect(Number(limit.text)).toBeGreaterThan(900);

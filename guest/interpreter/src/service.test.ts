@@ -117,6 +117,23 @@ describe("contexts", () => {
 		expect(text(await sandbox.execute({ code: "2 + 2" }))).toMatchObject({ text: "4" });
 	});
 
+	it("take no cell with them when one calls exit()", async () => {
+		for (const code of ["exit()", "get_ipython().ask_exit()"]) {
+			const context = await sandbox.client().createCodeContext();
+			await sandbox.client().runCode("kept = 1", { context });
+			expect((await sandbox.client().runCode(code, { context })).error).toBeUndefined();
+			// The kernel would end 0.1 s after its reply; cells are sent as fast as they are done, until long after that.
+			const errors = [];
+			for (const end = Date.now() + 400; Date.now() < end; ) {
+				errors.push((await sandbox.client().runCode("kept", { context })).error?.name);
+			}
+			expect(new Set(errors)).toEqual(new Set(["NameError"]));
+			expect((await sandbox.client().runCode("exit(keep_kernel=True)\nkept = 2", { context })).error).toBeUndefined();
+			expect((await sandbox.client().runCode("kept", { context })).text).toBe("2");
+			await sandbox.client().removeCodeContext(context);
+		}
+	});
+
 	it("end a running execution with an error when they are restarted or removed", async () => {
 		const client = sandbox.client();
 		const context = await client.createCodeContext();

@@ -26,6 +26,8 @@ export interface JupyterLanguage {
 	 * cell is running, or by code, which waits for the end of the cell.
 	 */
 	readonly seeding: "request" | ((seed: Buffer) => string);
+	/** Whether the kernel ends after a cell that asked for it with `exit()`. One that leaves it to its client stays, as upstream. */
+	readonly endsItself: boolean;
 }
 
 export class JupyterKernel implements Kernel {
@@ -77,6 +79,8 @@ export class JupyterKernel implements Kernel {
 			if (ABORTED.includes(text(reply.content.status))) {
 				await emit({ type: "error", name: "ExecutionAborted", value: "Execution was aborted", traceback: "" });
 			}
+			// It replies before it ends, and would take the next cell with it.
+			if (this.#language.endsItself && asksToExit(reply)) await this.#end();
 		} finally {
 			stopWatching();
 		}
@@ -96,6 +100,11 @@ export class JupyterKernel implements Kernel {
 	async stop(): Promise<void> {
 		const asked = this.#connection.request({ channel: "control", type: "shutdown_request", content: { restart: false } });
 		asked.catch(() => undefined);
+		await this.#end();
+	}
+
+	/** Waits for the end of a kernel that was asked for it, by us or by its user. */
+	async #end(): Promise<void> {
 		await Promise.race([this.#process.ended, sleep(SHUTDOWN_GRACE_MS, undefined, { ref: false })]);
 		await this.#process.kill();
 		await this.gone;
@@ -120,6 +129,12 @@ export class JupyterKernel implements Kernel {
 			failed.catch(() => undefined);
 		}
 	}
+}
+
+/** Whether the cell called `exit()` or the like: https://jupyter-client.readthedocs.io/en/stable/messaging.html#payloads-deprecated */
+function asksToExit({ content }: JupyterMessage): boolean {
+	const payload: unknown[] = Array.isArray(content.payload) ? content.payload : [];
+	return payload.filter(isRecord).some(({ source, keepkernel }) => source === "ask_exit" && keepkernel !== true);
 }
 
 /** Turns output messages into events; only the first error of an execution counts. */

@@ -11,6 +11,7 @@ export function pythonLanguage(python: string, entry: string): JupyterLanguage {
 		environment: { MALLOC_ARENA_MAX: "1" },
 		environmentCode,
 		seeding: "request",
+		endsItself: true,
 	};
 }
 

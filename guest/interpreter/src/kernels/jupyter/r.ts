@@ -20,6 +20,7 @@ export async function rLanguage(): Promise<JupyterLanguage> {
 		environmentCode,
 		// Of all integers the smallest one means NA in R, which is no seed.
 		seeding: (seed) => `set.seed(${seed.readUInt32LE() >>> 1})`,
+		endsItself: false,
 	};
 }
 
