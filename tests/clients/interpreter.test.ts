@@ -66,6 +66,15 @@ describe("running code", () => {
 		expect(texts).toEqual(["global-", "ownmine", "global-"]);
 	});
 
+	test.each([
+		["python", "import os; print(os.getuid(), os.environ['HOME'], os.path.expanduser('~'))"],
+		["js", "const os = require('os'); console.log(process.getuid(), process.env.HOME, os.homedir())"],
+		["ts", "const os = require('os'); console.log(process.getuid!(), process.env.HOME, os.homedir())"],
+		["bash", "echo $(id -u) $HOME ~"],
+	])("in %s runs as root, with its home", async (language, code) => {
+		expect((await sandbox.runCode(code, { language })).logs.stdout.join("")).toBe("0 /root /root\n");
+	});
+
 	test("knows languages by other names, in any case", async () => {
 		for (const language of [" JS", "JavaScript"])
 			expect((await sandbox.runCode("typeof process", { language })).text).toBe("object");

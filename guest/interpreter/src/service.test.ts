@@ -18,6 +18,21 @@ afterAll(() => sandbox?.close());
 const text = (events: readonly TestEvent[]) => events.find((event) => event.type === "result");
 
 describe("access", () => {
+	it("is not healthy before the default contexts are up", async () => {
+		const starting = await startTestSandbox({ untilReady: false });
+		try {
+			const early = await starting.request("GET", "/health");
+			expect([early.status, await early.text()]).toEqual([503, "The default contexts are starting"]);
+			await starting.interpreter.ready;
+			const health = await starting.request("GET", "/health");
+			expect([health.status, await health.json()]).toEqual([200, "OK"]);
+			const contexts = await starting.client().listCodeContexts();
+			expect(contexts.map(({ language }) => language)).toEqual(["python", "javascript"]);
+		} finally {
+			await starting.close();
+		}
+	});
+
 	it("answers health and contexts without a token, executions only with the sandbox's", async () => {
 		const health = await sandbox.request("GET", "/health", { token: "" });
 		expect([health.status, await health.json()]).toEqual([200, "OK"]);
@@ -62,6 +77,20 @@ describe("bad requests", () => {
 		const response = await sandbox.request("POST", "/execute", { body });
 		expect(response.status).toBe(status);
 		await response.text();
+	});
+
+	it("takes empty strings for what is not there", async () => {
+		const { id } = await sandbox.client().createCodeContext();
+		await sandbox.execute({ code: "where = 'here'", context_id: id });
+		expect(text(await sandbox.execute({ code: "where", context_id: id, language: "" }))).toMatchObject({ text: "here" });
+		expect(text(await sandbox.execute({ code: "typeof where", context_id: "", language: "js" }))).toMatchObject({
+			text: "undefined",
+		});
+		expect(text(await sandbox.execute({ code: "1 + 1", context_id: "", language: "" }))).toMatchObject({ text: "2" });
+		const made = await sandbox.request("POST", "/contexts", { body: { language: "", cwd: "" } });
+		const context: { id: string } = JSON.parse(await made.text());
+		expect(context).toMatchObject({ language: "python", cwd: sandbox.home });
+		for (const each of [id, context.id]) await sandbox.client().removeCodeContext(each);
 	});
 
 	it.each(["cobol", "__proto__", "constructor"])("says that there is no language %s", async (language) => {

@@ -67,9 +67,10 @@ export async function readObject(request: IncomingMessage): Promise<Readonly<Rec
 	return value;
 }
 
+/** An empty string is as good as none: clients in other languages send it so. */
 function optionalString(body: Readonly<Record<string, unknown>>, name: string): string | undefined {
 	const value = body[name];
-	if (value === undefined || value === null) return undefined;
+	if (value === undefined || value === null || value === "") return undefined;
 	if (typeof value !== "string") throw invalid(["body", name], "string_type", "Input should be a valid string");
 	return value;
 }

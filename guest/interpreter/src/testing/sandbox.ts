@@ -36,8 +36,8 @@ export interface TestSandbox {
 	close(): Promise<void>;
 }
 
-/** Starts an interpreter with both default contexts. */
-export async function startTestSandbox(): Promise<TestSandbox> {
+/** Starts an interpreter, by default with both default contexts. */
+export async function startTestSandbox({ untilReady = true } = {}): Promise<TestSandbox> {
 	const root = await realpath(await mkdtemp(join(tmpdir(), "ofi-")));
 	const sandbox: Pick<TestSandbox, "environment" | "accessToken"> = { environment: {}, accessToken: ACCESS_TOKEN };
 	const agent = await startAgent(sandbox);
@@ -53,7 +53,7 @@ export async function startTestSandbox(): Promise<TestSandbox> {
 		defaultCwd: root,
 		kernelEnvironment: { ...kernelEnvironment(process.env), HOME: root },
 	});
-	await interpreter.ready;
+	if (untilReady) await interpreter.ready;
 	const address = `http://127.0.0.1:${interpreter.port}`;
 
 	const request: TestSandbox["request"] = (method, path, { body, token = sandbox.accessToken, signal } = {}) =>
