@@ -40,6 +40,69 @@ describe("javascript", () => {
 		expect((await run("js", "const nothing = 1")).results).toEqual([]);
 	});
 
+	it.each([
+		["$$.html('<b>')", { html: "<b>" }],
+		["$$.text('plain'); 'not this'", { text: "plain" }],
+		["$$.svg('<svg/>')", { svg: "<svg/>" }],
+		["$$.png(Buffer.from('png'))", { png: "cG5n" }],
+		["$$.jpeg('anBlZw==')", { jpeg: "anBlZw==" }],
+		["$$.json({ a: [1] })", { json: { a: [1] } }],
+		["$$.mime({ 'text/html': '<i>', 'application/x-own': 1 })", { html: "<i>", extra: { "application/x-own": 1 } }],
+		["$$html$$ = '<u>'", { html: "<u>" }],
+		["$$.html(new Promise((done) => setTimeout(done, 20, '<late>')))", { html: "<late>" }],
+		["$$.async(); setTimeout(() => $$.done({ a: 1 }), 20); 'not this'", { text: "{ a: 1 }" }],
+		["$$.async(); setTimeout(() => $$.html('<later>') ?? $$.done(), 20)", { html: "<later>" }],
+		["$$.sendResult([1])", { text: "[ 1 ]" }],
+	])("shows a result as ijavascript does: %s", async (code, result) => {
+		const events = await sandbox.execute({ code, language: "js" });
+		expect(events.slice(1)).toEqual([{ type: "result", is_main_result: true, ...result }, { type: "end_of_execution" }]);
+	});
+
+	it("shows values by their own methods", async () => {
+		const code = `({
+  _toHtml() { return "<b>"; },
+  _toSvg: () => "<svg/>",
+  _toPng: () => "cG5n",
+  _toJpeg: () => Buffer.from("jpeg"),
+  _toMime: () => ({ "text/markdown": "**m**" }),
+  toString: undefined,
+})`;
+		expect((await run("js", code)).results).toMatchObject([
+			{
+				isMainResult: true,
+				html: "<b>",
+				svg: "<svg/>",
+				png: "cG5n",
+				jpeg: "anBlZw==",
+				markdown: "**m**",
+				text: expect.stringContaining("_toHtml"),
+			},
+		]);
+		const broken = "var o = { _toHtml() { throw 1 }, _toMime() { return { x: 2n, o } }, inspect: 1 }; o";
+		expect((await run("js", broken)).results).toMatchObject([{ text: expect.stringContaining("inspect: 1"), html: undefined }]);
+	});
+
+	it("shows things beside the value of a cell", async () => {
+		const code = "$$.display().html('<1>'); $$.display('id').text('2'); $$.html('<3>', true); 4";
+		const { results } = await run("js", code);
+		expect(results.map((each) => [each.isMainResult, each.html ?? each.text])).toEqual([
+			[false, "<1>"],
+			[false, "2"],
+			[true, "<3>"],
+			[true, "4"],
+		]);
+		expect((await run("js", "$$.json(1n)")).error?.name).toBe("TypeError");
+		expect((await run("js", "$$.html(Promise.reject(new RangeError('late')))")).error?.name).toBe("RangeError");
+		expect((await run("js", "setTimeout(() => $$.html('<too late>'), 20); 1")).results).toHaveLength(1);
+	});
+
+	it.each(["var $$ = 5", "$$ = 5", "const $$ = 5"])("leaves $$ to cells that want the name: %s", async (code) => {
+		const context = await sandbox.client().createCodeContext({ language: "js" });
+		await sandbox.client().runCode(code, { context });
+		expect((await sandbox.client().runCode("$$", { context })).text).toBe("5");
+		await sandbox.client().removeCodeContext(context);
+	});
+
 	it("keeps and redeclares variables from cell to cell", async () => {
 		await run("js", "const z = 1; let y = 1; class A {}; function f() { return 'f' }");
 		expect((await run("js", "const z = z0 = 2; [z, y, typeof A, f()].join()")).text).toBe("2,1,function,f");

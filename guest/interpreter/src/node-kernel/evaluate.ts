@@ -9,6 +9,7 @@ import { dirname } from "node:path";
 import { inspect } from "node:util";
 import type { ErrorEvent, ResultEvent } from "../events.ts";
 import { resultEvent } from "../results.ts";
+import { type CellDisplay, formsOf } from "./display.ts";
 import { type Language, scriptOf } from "./script.ts";
 
 const HOLD = Symbol.for("offshoot.hold");
@@ -25,8 +26,8 @@ export type Outcome = ResultEvent | ErrorEvent | undefined;
 type EvaluateParameters = Runtime.EvaluateParameterType & { readonly replMode: true };
 
 export interface Evaluator {
-	/** Evaluates a cell; undefined if it has no value. Never rejects for what the cell does. */
-	evaluate(code: string, count: number): Promise<Outcome>;
+	/** Evaluates a cell; undefined if it has no value, or showed one itself. Never rejects for what the cell does. */
+	evaluate(code: string, count: number, display: CellDisplay): Promise<Outcome>;
 }
 
 export function createEvaluator(language: Language): Evaluator {
@@ -59,9 +60,11 @@ export function createEvaluator(language: Language): Evaluator {
 	};
 
 	return {
-		async evaluate(code, count) {
+		async evaluate(code, count, display) {
 			try {
-				return await run(await scriptOf(code, language), count);
+				const outcome = await run(await scriptOf(code, language), count);
+				if (outcome?.type !== "error") await display.finished();
+				return display.answered && outcome?.type === "result" ? undefined : outcome;
 			} catch (error) {
 				// The protocol's own failures mean that the engine was told to stop the cell.
 				if (error instanceof Error && "code" in error && error.code === "ERR_INSPECTOR_COMMAND") return INTERRUPTED;
@@ -79,8 +82,7 @@ function primitive({ type, value, unserializableValue }: Runtime.RemoteObject): 
 }
 
 function describe(value: unknown): ResultEvent {
-	const text = inspect(value, { maxArrayLength: null, maxStringLength: null });
-	return resultEvent({ "text/plain": text }, "execute_result");
+	return resultEvent(formsOf(value), "execute_result");
 }
 
 interface Place {

@@ -13,6 +13,7 @@ import process from "node:process";
 import { Writable } from "node:stream";
 import { inspect } from "node:util";
 import type { ExecutionEvent } from "../events.ts";
+import { installDisplay } from "./display.ts";
 import { createEvaluator, INTERRUPTED, type Outcome } from "./evaluate.ts";
 import { installImports } from "./imports.ts";
 import { COMMAND_FD, type Command, LineReader, REPORT_FD, RESEED_GLOBAL, type Report } from "./protocol.ts";
@@ -77,6 +78,7 @@ installOutput();
 installErrorHandlers();
 installRandom();
 installImports();
+const beginDisplay = installDisplay(reportEvent);
 const evaluator = createEvaluator(language);
 
 let count = 0;
@@ -88,7 +90,7 @@ async function execute(execution: number, code: string): Promise<void> {
 	const interrupted = new Promise<Outcome>((resolve) => {
 		running = { execution, interrupt: resolve };
 	});
-	const outcome = await Promise.race([evaluator.evaluate(code, count), interrupted]);
+	const outcome = await Promise.race([evaluator.evaluate(code, count, beginDisplay()), interrupted]);
 	running = undefined;
 	if (outcome) reportEvent(outcome);
 	report({ type: "done", execution });
