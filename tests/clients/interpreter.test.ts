@@ -245,6 +245,17 @@ describe("charts", () => {
 		]);
 	});
 
+	test("with Japanese text are drawn without a warning", async () => {
+		const { logs, results } = await sandbox.runCode(
+			"import matplotlib.pyplot as plt\nplt.bar(['日本', '中国', '한국'], [1, 2, 3], label='グラフ')\nplt.title('見出し', weight='bold'); plt.legend()\nplt.show()",
+		);
+		expect(logs.stderr).toEqual([]);
+		expect(results[0]).toMatchObject({
+			png: expect.any(String),
+			chart: { title: "見出し", elements: [{ label: "日本" }, {}, {}] },
+		});
+	});
+
 	test.each(["symlog", "logit", "asinh"])("tell of the scale %s", async (scale) => {
 		expect((await show(`plt.plot([0.1, 0.2], [1, 2]); plt.xscale('${scale}')`)).chart).toMatchObject({ x_scale: scale });
 	});

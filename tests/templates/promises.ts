@@ -73,9 +73,10 @@ export const CODE_INTERPRETER: readonly Promised[] = [
 		prints: /^ok\n$/,
 	},
 	{
-		what: "a plot with Chinese text draws without a warning",
-		command: `python3 -W error -c 'import matplotlib; matplotlib.use("agg"); import matplotlib.pyplot as p; p.title("\\u6c34"); p.savefig("/tmp/x.png")' && file /tmp/x.png`,
-		prints: /PNG image data/,
+		what: "a plot with Chinese, Japanese and Korean text draws without a warning or a word of fonts, for user and root",
+		command: `echo 'import matplotlib; matplotlib.use("agg"); import matplotlib.pyplot as p; p.title("\\u6c34 \\u30ab\\u306a \\ud55c", weight="bold"); p.savefig("/tmp/x.png")' >/tmp/plot.py &&
+			python3 -W error /tmp/plot.py 2>&1 && sudo -H python3 -W error /tmp/plot.py 2>&1 && file -b /tmp/x.png`,
+		prints: /^PNG image data/,
 	},
 	{
 		what: "R draws, and user installs packages to where its kernel finds them",
