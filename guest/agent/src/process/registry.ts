@@ -14,9 +14,6 @@ const REMEMBER_MS = 30_000;
 const RESTORE_NOTICE_MS = 1_000;
 const SIGKILL = 9;
 
-/** The longest that a timer can wait, ms; no sandbox lives that long. */
-const MAX_TIMER_MS = 2 ** 31 - 1;
-
 export class ProcessRegistry {
 	private readonly sysd: Sysd;
 	/** The ends that will come to processes whose start was limited in time. */
@@ -65,7 +62,7 @@ export class ProcessRegistry {
 	 * memory, where nobody waits for it.
 	 */
 	endAfter(process: ManagedProcess, limitMs: number): void {
-		if (limitMs > MAX_TIMER_MS || process.ending !== undefined) return;
+		if (process.ending !== undefined) return;
 		const overdue = () => this.deadlines.set(process, setTimeout(end, RESTORE_NOTICE_MS));
 		const end = () => {
 			this.deadlines.delete(process);

@@ -20,6 +20,7 @@ import { log } from "../log.ts";
 import type { Identity } from "../session.ts";
 import { identityKey, rpcError } from "./context.ts";
 import { looksUsual, ShortStream } from "./stream.ts";
+import { dropEndless, keepTime } from "./timeout.ts";
 
 /** bytes of one message: input to a process, the largest, is sent in one piece */
 const MAX_MESSAGE = 64 * 1024 * 1024;
@@ -37,7 +38,7 @@ export function createRpcHandler(addServices: (add: AddService) => void): RpcHan
 		acceptCompression: [],
 		...LIMITS,
 		jsonOptions: { ignoreUnknownFields: true },
-		interceptors: [translateErrors],
+		interceptors: [translateErrors, keepTime],
 	});
 	const streams = new Map<string, ShortStream>();
 	addServices((service, implementation) => {
@@ -54,6 +55,7 @@ export function createRpcHandler(addServices: (add: AddService) => void): RpcHan
 		const { host } = request.headers;
 		if (host === undefined) throw new HttpError(400, "missing required Host header");
 		if (!URL.canParse(request.url ?? "", `http://${host}`)) throw new HttpError(400, "malformed Host header");
+		dropEndless(request.headers);
 		const stream = looksUsual(request) ? streams.get(path) : undefined;
 		const leftOver = await stream?.serve(request, response, identity);
 		if (leftOver === "served") return;

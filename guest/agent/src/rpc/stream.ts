@@ -13,19 +13,18 @@ import {
 	createEndStreamSerialization,
 	endStreamFlag,
 	headerStreamEncoding,
-	headerTimeout,
 } from "@connectrpc/connect/protocol-connect";
 import type { Identity } from "../session.ts";
 import { identityKey } from "./context.ts";
+import { TIMEOUT } from "./timeout.ts";
 
 export type StreamingMethod = Extract<MethodImplSpec, { kind: "server_streaming" }>;
 
 const ENCODING = headerStreamEncoding.toLowerCase();
-const TIMEOUT = headerTimeout.toLowerCase();
 /** bytes */
 const USUAL_BODY = 64 * 1024;
 const ENVELOPE_HEAD = 5;
-/** ms without a sign, and few enough for a timer */
+/** ms without a sign, and surely few enough for a timer */
 const USUAL_TIMEOUT = /^[1-9]\d{0,8}$/;
 
 export interface StreamLimits {
