@@ -19,7 +19,13 @@
 #include <termios.h>
 #include <unistd.h>
 
-enum { FLAG_PTY = 1, FLAG_NO_STDIN = 2, LINGER_MS = 50 };
+enum {
+	FLAG_PTY = 1,
+	FLAG_NO_STDIN = 2,
+	LINGER_MS = 50,
+	/* More than a full pipe or terminal takes; others may fill it as fast as we empty it. */
+	LAST_READS = 32,
+};
 
 struct process {
 	struct process *next;
@@ -39,6 +45,8 @@ struct process {
 	/* Its end is told without waiting for others that still hold its pipes: after SIGKILL and SIGTERM, and for a
 	   terminal LINGER_MS after its leader has gone. */
 	bool cancelled;
+	/* SIGKILL or SIGTERM was asked for: its end does not wait for room either, what has none is dropped. */
+	bool killed;
 };
 
 static struct process *processes;
@@ -94,16 +102,22 @@ static bool has_room(struct process *p) {
 	return p->connection != NULL && buffer_length(&p->connection->out) < HIGH_WATER;
 }
 
+static void relay_rest(struct process *p, struct source *s) {
+	for (int reads = 0; reads < LAST_READS && s->fd >= 0 && has_room(p); reads++)
+		if (!relay(p, s)) return;
+}
+
 /* Moves what is there, then tells the end if nothing more can come. */
 void process_pump(struct process *p) {
 	bool room = has_room(p);
 	if (p->out.fd >= 0) source_interest(&p->out, room ? EPOLLIN : 0);
 	if (p->err.fd >= 0) source_interest(&p->err, room ? EPOLLIN : 0);
-	if (!room || !p->exited) return;
+	if (!p->exited || p->connection == NULL) return;
+	if (!room && !p->killed) return;
 	if (p->cancelled) {
-		while (has_room(p) && p->out.fd >= 0 && relay(p, &p->out)) continue;
-		while (has_room(p) && p->err.fd >= 0 && relay(p, &p->err)) continue;
-		if (!has_room(p)) return;
+		relay_rest(p, &p->out);
+		relay_rest(p, &p->err);
+		if (!has_room(p) && !p->killed) return;
 	} else if (p->out.fd >= 0 || p->err.fd >= 0) return;
 	send_exit(p);
 }
@@ -386,7 +400,7 @@ void process_signal(struct connection *c, struct reader *r) {
 		return;
 	}
 	int error = !p->exited && kill(p->pid, number) != 0 ? errno : 0;
-	if (error == 0 && (number == SIGKILL || number == SIGTERM)) p->cancelled = true;
+	if (error == 0 && (number == SIGKILL || number == SIGTERM)) p->cancelled = p->killed = true;
 	connection_acknowledge(c, error);
 	if (p->exited) process_pump(p);
 }

@@ -1,7 +1,7 @@
 /**
  * A process that clients started: any number of subscribers get all its output from the moment they subscribed. While
- * one of them is full, output is not taken from the process, which then blocks on its pipe; without subscribers it is
- * taken and dropped.
+ * one of them is full, output is not taken from the process, which then blocks on its pipe; without subscribers, and
+ * for full ones once a signal was sent to end it, it is taken and dropped.
  */
 import { Channel } from "../channel.ts";
 import type { OutputKind, Program } from "../sysd/program.ts";
@@ -32,6 +32,7 @@ export class ManagedProcess {
 	private inputClosed: boolean;
 	private readonly onEnd: () => void;
 	private begun = false;
+	private cancelled = false;
 
 	constructor(program: Program, description: ProcessDescription, onEnd: () => void) {
 		this.program = program;
@@ -83,6 +84,12 @@ export class ManagedProcess {
 		this.settle();
 	}
 
+	/** A signal was sent to end it. From now on who does not read loses output, for the end comes behind that. */
+	cancel(): void {
+		this.cancelled = true;
+		this.settle();
+	}
+
 	get acceptsInput(): boolean {
 		return !this.inputClosed;
 	}
@@ -97,13 +104,16 @@ export class ManagedProcess {
 	}
 
 	private publish(event: ProcessEvent, size: number): void {
-		for (const subscriber of this.subscribers) subscriber.push(event, size);
+		for (const subscriber of this.subscribers) {
+			const lost = this.cancelled && subscriber.full && event.kind !== "end";
+			if (!lost) subscriber.push(event, size);
+		}
 		this.settle();
 	}
 
 	private settle(): void {
 		if (this.result !== undefined) return;
-		const full = [...this.subscribers].some((subscriber) => subscriber.full);
+		const full = !this.cancelled && [...this.subscribers].some((subscriber) => subscriber.full);
 		if (full) this.program.pause();
 		else this.program.resume();
 	}

@@ -1,9 +1,11 @@
-import { chmod, mkdtemp, rm } from "node:fs/promises";
+import { randomUUID } from "node:crypto";
+import { chmod, mkdtemp, readFile, rm } from "node:fs/promises";
+import { request } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type CommandExitError, InvalidArgumentError, NotFoundError, type Sandbox } from "e2b";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { TestAgent } from "../../testing/agent.ts";
 import { clientStream, collect, json, type StreamMessage, stream, unary } from "../../testing/rpc.ts";
 import { connectSdk } from "../../testing/sdk.ts";
@@ -198,6 +200,46 @@ describe("output", () => {
 		const late = await collect(stream(agent, "process.Process/Connect", { process: { pid } }));
 		expect(late.at(-2)?.body.event.end.exited).toBe(true);
 		expect(await sandbox.files.read(file)).toContain("done");
+	});
+
+	/** Starts a command as a client that never reads what comes; resolves when the command waits for it. */
+	async function unread(script: string): Promise<{ pid: number; leave(): void }> {
+		const file = join(directory, `unread-${randomUUID()}`);
+		const message = JSON.stringify({ process: { cmd: "sh", args: ["-c", script], envs: { FILE: file } } });
+		const head = Buffer.alloc(5);
+		head.writeUInt32BE(message.length, 1);
+		const headers = { "content-type": "application/connect+json" };
+		const sent = request(`${agent.url}/process.Process/Start`, { method: "POST", headers });
+		sent.on("error", () => undefined);
+		sent.on("response", (response) => response.pause());
+		sent.end(Buffer.concat([head, Buffer.from(message)]));
+		let written = "";
+		await vi.waitUntil(
+			async () => {
+				const before = written;
+				written = await readFile(file, "utf8").catch(() => "");
+				return written !== "" && written === before;
+			},
+			{ timeout: 20_000, interval: 500 },
+		);
+		return { pid: Number(written.split("\n", 1)[0]), leave: () => sent.destroy() };
+	}
+
+	const ENDLESS = "echo $$ > $FILE; while :; do head -c 100000 /dev/zero; echo >> $FILE; done";
+
+	test.each([
+		["SIGKILL", 9, "signal: killed", ENDLESS],
+		["SIGTERM", 15, "exit status 3", `trap 'exit 3' TERM; ${ENDLESS}`],
+	])("a subscriber that does not read keeps no %s from ending the process, nor the others from being told", async (...row) => {
+		const [, signal, status, script] = row;
+		const { pid, leave } = await unread(script);
+		const joined = stream(agent, "process.Process/Connect", { process: { pid } });
+		await joined.next();
+		expect((await unary(agent, "process.Process/SendSignal", { process: { pid }, signal })).status).toBe(200);
+		expect((await collect(joined)).at(-2)?.body.event.end.status).toBe(status);
+		const { processes = [] } = await json(unary(agent, "process.Process/List", {}));
+		expect(processes.map((each: { pid: number }) => each.pid)).not.toContain(pid);
+		leave();
 	});
 
 	test("each of several subscribers gets all that comes after it joined", async () => {

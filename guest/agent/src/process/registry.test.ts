@@ -17,14 +17,21 @@ afterEach(async () => {
 	await agent[Symbol.asyncDispose]();
 });
 
+const LAUNCH = {
+	args: [],
+	environment: { PATH: "/usr/bin:/bin" },
+	cwd: "/",
+	uid: 0,
+	gid: 0,
+	groups: [0],
+	input: "null",
+} as const;
+
 test("an end can be asked for during half a minute, then the process is forgotten", async () => {
 	vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
 	const registry = new ProcessRegistry(sysd);
-	const launch = { program: "true", args: [], environment: { PATH: "/usr/bin:/bin" }, cwd: "/", uid: 0, gid: 0, groups: [0] };
-	const process = await registry.start(
-		{ ...launch, input: "null" },
-		{ cmd: "true", args: [], envs: {}, tag: "mine", input: "null" },
-	);
+	const description = { cmd: "true", args: [], envs: {}, tag: "mine", input: "null" } as const;
+	const process = await registry.start({ ...LAUNCH, program: "true" }, description);
 	const events = process.subscribe();
 	process.begin();
 	const first = await events.next(1_000_000_000);
@@ -35,4 +42,19 @@ test("an end can be asked for during half a minute, then the process is forgotte
 	expect(registry.running()).toEqual([]);
 	vi.advanceTimersByTime(1);
 	expect([registry.byPid(process.pid), registry.byTag("mine")]).toEqual([undefined, undefined]);
+});
+
+test("a process whose end stands behind output that nobody takes has ended when it is killed", async () => {
+	const registry = new ProcessRegistry(sysd);
+	// More than a subscriber is held, and little enough for what lies between it and the process.
+	const launch = { ...LAUNCH, program: "head", args: ["-c", "380000", "/dev/zero"] };
+	const process = await registry.start(launch, { cmd: "head", args: [], envs: {}, input: "null" });
+	const events = process.subscribe();
+	process.begin();
+	const isKnown = async () => (await sysd.list()).some(({ pid }) => pid === process.pid);
+	await vi.waitUntil(async () => events.full && !(await isKnown()), { timeout: 10_000 });
+	expect(registry.running()).toEqual([process]);
+	await expect(registry.signal(process, 9)).rejects.toMatchObject({ code: "ESRCH" });
+	await vi.waitUntil(() => process.ending?.exitCode === 0, { timeout: 10_000 });
+	expect(registry.running()).toEqual([]);
 });

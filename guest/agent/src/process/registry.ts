@@ -53,7 +53,10 @@ export class ProcessRegistry {
 		return tagged.find((process) => process.ending === undefined) ?? tagged.at(-1);
 	}
 
+	/** SIGKILL or SIGTERM. */
 	async signal(process: ManagedProcess, signal: number): Promise<void> {
+		// First: sysd may have told the end already, behind output that nobody takes, and then knows no such process.
+		process.cancel();
 		await this.sysd.signal(process.pid, signal);
 	}
 
