@@ -67,6 +67,7 @@ const ERRNO_CODE: Readonly<Record<string, Code>> = {
 	ENOTDIR: Code.InvalidArgument,
 	EISDIR: Code.InvalidArgument,
 	ENAMETOOLONG: Code.InvalidArgument,
+	E2BIG: Code.InvalidArgument,
 	ELOOP: Code.InvalidArgument,
 	EINVAL: Code.InvalidArgument,
 	EBUSY: Code.FailedPrecondition,

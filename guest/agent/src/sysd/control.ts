@@ -1,6 +1,6 @@
 /** The connection for requests with one answer each, which come back in order. It is opened again when it was lost. */
 import { SysdError } from "./errno.ts";
-import type { Frame } from "./frames.ts";
+import { type Frame, requireSendable } from "./frames.ts";
 import { Link } from "./link.ts";
 
 interface Pending {
@@ -24,8 +24,12 @@ export class ControlLink {
 		this.onLost = onLost;
 	}
 
-	/** Resolves with the frames of the answer, the last being the closing one. */
+	/**
+	 * Resolves with the frames of the answer, the last being the closing one.
+	 * @throws SysdError E2BIG for a frame that sysd would not take
+	 */
 	async request(frame: Buffer): Promise<Frame[]> {
+		requireSendable(frame);
 		const link = await this.open();
 		return await new Promise((resolve, reject) => {
 			this.pending.push({ frames: [], resolve, reject });

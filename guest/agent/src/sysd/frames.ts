@@ -3,7 +3,18 @@
  * payload. Lists are a count and the elements; strings and bytes a length and the bytes.
  */
 
+import { SysdError } from "./errno.ts";
+
 const HEAD = 5;
+
+/** Bytes of a payload; sysd drops a peer that sends more, with all that it waits for. */
+export const MAX_FRAME = 8 * 1024 * 1024;
+const E2BIG = 7;
+
+/** @throws SysdError E2BIG */
+export function requireSendable(frame: Buffer): void {
+	if (frame.length - HEAD > MAX_FRAME) throw new SysdError(E2BIG, `a request of ${frame.length} bytes`);
+}
 
 export interface Frame {
 	/** One letter. */

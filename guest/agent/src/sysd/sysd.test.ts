@@ -1,5 +1,6 @@
+import { once } from "node:events";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { createConnection } from "node:net";
+import { createConnection, createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
@@ -142,6 +143,58 @@ describe("attributes", () => {
 		expect(all).toHaveLength(301);
 		expect(all.map((each) => Object.keys(each).length).reduce((a, b) => a + b)).toBe(2);
 		expect(all[7]).toEqual({ a: "1", b: "" });
+	});
+});
+
+describe("requests", () => {
+	test("about more paths than a frame takes are made in parts, answered in order, beside others", async () => {
+		const marked = join(directory, "marked");
+		await writeFile(marked, "");
+		await sysd.setAttributes(marked, { a: "1" });
+		const others = Array.from({ length: 20_000 }, (_, index) => `/none/${"x".repeat(480)}${index}`);
+		const lost = vi.fn();
+		sysd.onReplaced(lost);
+		const [all, meanwhile] = await Promise.all([
+			sysd.attributes([marked, ...others.slice(0, 9_000), marked, ...others.slice(9_000), marked]),
+			sysd.attributes([marked]),
+		]);
+		expect(all.flatMap((each, index) => (each.a === "1" ? [index] : []))).toEqual([0, 9_001, 20_002]);
+		expect([all.length, meanwhile]).toEqual([20_003, [{ a: "1" }]]);
+		expect(lost).not.toHaveBeenCalled();
+	});
+
+	test("larger than sysd takes are refused alone, and others served on", async () => {
+		const kept = sysd.kept();
+		await expect(sysd.attributes([`/${"x".repeat(9_000_000)}`])).rejects.toMatchObject({ code: "E2BIG" });
+		expect(await kept).toBeDefined();
+	});
+});
+
+describe("checkpoints", () => {
+	/** In place of sysd, which watches them on gVisor only: agrees to all, and keeps who is connected. */
+	async function agreeing() {
+		const path = join(directory, "agreeing.sock");
+		const connected = new Set<Socket>();
+		const server = createServer((socket) => {
+			connected.add(socket);
+			socket.on("data", () => socket.write(Buffer.from([0x41, 4, 0, 0, 0, 0, 0, 0, 0])));
+			socket.once("close", () => connected.delete(socket));
+		});
+		await once(server.listen(path), "listening");
+		return { path, connected, [Symbol.asyncDispose]: async () => void server.close() };
+	}
+
+	test("are told by one watch: another takes its place, for each is a process", async () => {
+		await using peer = await agreeing();
+		const own = new Sysd(peer.path);
+		const told: string[] = [];
+		await own.watchCheckpoints((outcome) => told.push(`first ${outcome}`), vi.fn());
+		await own.watchCheckpoints((outcome) => told.push(`second ${outcome}`), vi.fn());
+		await vi.waitUntil(() => peer.connected.size === 1);
+		for (const socket of peer.connected) socket.write(Buffer.from("q\x07\0\0\0restore", "latin1"));
+		await vi.waitUntil(() => told.length > 0);
+		expect(told).toEqual(["second restore"]);
+		own.close();
 	});
 });
 

@@ -5,7 +5,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { ControlLink } from "./control.ts";
 import { SysdError } from "./errno.ts";
-import { FrameReader, FrameWriter } from "./frames.ts";
+import { FrameReader, FrameWriter, MAX_FRAME } from "./frames.ts";
 import { Inotify, type RawEvent } from "./inotify.ts";
 import { Link } from "./link.ts";
 import { Program } from "./program.ts";
@@ -48,9 +48,11 @@ export class SpawnError extends SysdError {
 	}
 }
 
-/** sysd drops a peer that sends more; the kernel refuses arguments long before. */
-const MAX_FRAME = 8 * 1024 * 1024;
+/** The kernel refuses arguments long before. */
 const E2BIG = 7;
+
+/** Bytes of paths that are asked about in one request: it holds up all others, and its answer is built in memory. */
+const ATTRIBUTES_BATCH = 1024 * 1024;
 
 const FLAG_PTY = 1;
 const FLAG_NO_STDIN = 2;
@@ -60,6 +62,8 @@ export class Sysd {
 	private readonly control: ControlLink;
 	/** A connection without a program. */
 	private spare: Link | undefined;
+	/** The connection that is told of checkpoints. */
+	private checkpoints: Link | undefined;
 	private replaced: () => void = () => undefined;
 	private isClosed = false;
 
@@ -131,11 +135,13 @@ export class Sysd {
 
 	/**
 	 * Calls `onCheckpoint` with what gVisor says after every checkpoint: `resume`, `restore` or `error`. Resolves when
-	 * that has begun.
+	 * that has begun. Takes the place of a watch before: each is a process of its own, and two would tell everything twice.
 	 * @throws SysdError ENOENT on other kernels
 	 */
 	async watchCheckpoints(onCheckpoint: (outcome: string) => void, onClosed: () => void): Promise<void> {
+		this.checkpoints?.close();
 		const link = await Link.connect(this.path);
+		this.checkpoints = link;
 		const errno = await new Promise<number>((resolve, reject) => {
 			link.listen({
 				frame: ({ type, payload }) => {
@@ -154,9 +160,13 @@ export class Sysd {
 
 	/** The `user.e2b.*` attributes of each path, names without the prefix; none for what cannot be read. */
 	async attributes(paths: readonly string[]): Promise<readonly Record<string, string>[]> {
-		const [frame] = await this.control.request(new FrameWriter().strings(paths).frame("M"));
-		const reader = new FrameReader(frame?.payload ?? Buffer.alloc(0));
-		return paths.map(() => readAttributes(reader));
+		const found: Record<string, string>[] = [];
+		for (const batch of batches(paths, ATTRIBUTES_BATCH)) {
+			const [frame] = await this.control.request(new FrameWriter().strings(batch).frame("M"));
+			const reader = new FrameReader(frame?.payload ?? Buffer.alloc(0));
+			for (const _ of batch) found.push(readAttributes(reader));
+		}
+		return found;
 	}
 
 	/** Replaces all `user.e2b.*` attributes of a file. @throws SysdError */
@@ -190,6 +200,7 @@ export class Sysd {
 		this.isClosed = true;
 		this.onReplaced(() => undefined);
 		this.control.close();
+		this.checkpoints?.close();
 		this.spare?.close();
 	}
 
@@ -233,4 +244,18 @@ function readAttributes(reader: FrameReader): Record<string, string> {
 		attributes[name] = reader.string();
 	}
 	return attributes;
+}
+
+/** The texts in their order, cut into groups of at least one text and of little more than `limit` bytes. */
+function* batches(texts: readonly string[], limit: number): Generator<readonly string[]> {
+	let start = 0;
+	let size = 0;
+	for (const [index, text] of texts.entries()) {
+		size += Buffer.byteLength(text);
+		if (size < limit) continue;
+		yield texts.slice(start, index + 1);
+		start = index + 1;
+		size = 0;
+	}
+	if (start < texts.length) yield texts.slice(start);
 }
