@@ -212,6 +212,24 @@ describe("watch", () => {
 		await rm(elsewhere, { recursive: true });
 	});
 
+	test("recursive: a directory that has left is let go also when another takes its name at once, which is watched", async () => {
+		await mkdir(join(at, "dist/same"), { recursive: true });
+		const elsewhere = `${at}-elsewhere`;
+		await mkdir(elsewhere);
+		const events: FilesystemEvent[] = [];
+		const handle = await sandbox.files.watchDir(at, (event) => void events.push(event), { recursive: true });
+		await sandbox.commands.run(`mv dist ${elsewhere}/ && mkdir -p dist/same`, { cwd: at });
+		await expect.poll(() => told(events)).toContain("create dist/same");
+		await new Promise((resolve) => setTimeout(resolve, 400));
+		events.length = 0;
+		for (const path of ["dist/outside", "dist/same/outside"]) await writeFile(join(elsewhere, path), "");
+		for (const path of ["dist/inside", "dist/same/inside"]) await writeFile(join(at, path), "");
+		await expect.poll(() => told(events)).toContain("create dist/same/inside");
+		expect(told(events)).toEqual(["create dist/inside", "create dist/same/inside"]);
+		await handle.stop();
+		await rm(elsewhere, { recursive: true });
+	});
+
 	test("entries come along when asked for", async () => {
 		const messages = stream(agent, "filesystem.Filesystem/WatchDir", { path: at, includeEntry: true });
 		expect((await messages.next()).value?.body).toEqual({ start: {} });

@@ -2,7 +2,7 @@
  * Watches a directory, with all below it if wanted. New sub-directories are watched as they appear; what was put into
  * them before the watch stood is told as created.
  */
-import { readdir, stat } from "node:fs/promises";
+import { readdir } from "node:fs/promises";
 import { posix } from "node:path";
 import { EventType } from "../../../../src/protocol/gen/filesystem_pb.js";
 import { IN, type Inotify, type RawEvent } from "../sysd/inotify.ts";
@@ -144,7 +144,7 @@ export class DirectoryWatch {
 	}
 
 	private async follow(directory: string, mask: number): Promise<void> {
-		if (mask & IN.MOVED_FROM) setTimeout(() => void this.release(directory), MOVE_GRACE_MS).unref();
+		if (mask & IN.MOVED_FROM) setTimeout(() => this.releaseInTurn(directory), MOVE_GRACE_MS).unref();
 		if (mask & IN.CREATE) await this.addBelow(directory, (path) => this.tellScanned(path));
 		// What a moved directory brings along is not new.
 		if (mask & IN.MOVED_TO) await this.addBelow(directory, () => undefined);
@@ -155,19 +155,22 @@ export class DirectoryWatch {
 		this.scanned.add(path);
 	}
 
-	/** After a move inside the tree the descriptors have new paths already; those with the old one are outside. */
+	private releaseInTurn(directory: string): void {
+		this.turn = this.turn.then(() => this.release(directory)).catch(() => undefined);
+	}
+
+	/**
+	 * After a move inside the tree the descriptors have new paths already. Those with the old one are outside, unless what
+	 * has that path now is the very directory: the kernel gives the descriptor that an inode has already.
+	 */
 	private async release(directory: string): Promise<void> {
-		await this.turn;
-		if (await isDirectory(directory)) return;
 		for (const [descriptor, path] of [...this.directories]) {
 			if (path !== directory && !path.startsWith(`${directory}/`)) continue;
+			const present = await this.inotify?.add(path, MASK).catch(() => undefined);
+			if (present === descriptor) continue;
 			this.directories.delete(descriptor);
+			if (present !== undefined) this.directories.set(present, path);
 			await this.inotify?.remove(descriptor).catch(() => undefined);
 		}
 	}
-}
-
-async function isDirectory(path: string): Promise<boolean> {
-	const stats = await stat(path).catch(() => undefined);
-	return stats?.isDirectory() ?? false;
 }
