@@ -3,6 +3,16 @@ import { posix } from "node:path";
 import { errnoOf } from "./errors.ts";
 import type { User } from "./users.ts";
 
+/** A link that leads nowhere, mostly: it has the name, and what it names cannot be made through it. */
+class NotADirectoryError extends Error {
+	override readonly name = "NotADirectoryError";
+	readonly code = "ENOTDIR";
+
+	constructor(path: string) {
+		super(`path exists, but it is not a directory: ${path}`);
+	}
+}
+
 /** Makes `path` and what is missing above it; each new level is 0755 and the user's. @throws errno errors */
 export async function makeDirectories(path: string, user: User): Promise<void> {
 	const missing: string[] = [];
@@ -11,9 +21,10 @@ export async function makeDirectories(path: string, user: User): Promise<void> {
 		try {
 			await mkdir(directory, 0o755);
 		} catch (error) {
+			if (errnoOf(error) !== "EEXIST") throw error;
 			// Another request made it meanwhile.
-			if (errnoOf(error) === "EEXIST") continue;
-			throw error;
+			if (await isDirectory(directory)) continue;
+			throw new NotADirectoryError(directory);
 		}
 		await chown(directory, user.uid, user.gid);
 	}
@@ -27,4 +38,9 @@ async function exists(path: string): Promise<boolean> {
 		if (errnoOf(error) === "ENOENT") return false;
 		throw error;
 	}
+}
+
+async function isDirectory(path: string): Promise<boolean> {
+	const stats = await stat(path).catch(() => undefined);
+	return stats?.isDirectory() ?? false;
 }

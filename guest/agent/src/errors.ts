@@ -17,6 +17,12 @@ export function errnoOf(error: unknown): string | undefined {
 	return typeof error.code === "string" ? error.code : undefined;
 }
 
+/** Nothing has the path: a part of it is not there, or is no directory. */
+export function isMissing(error: unknown): boolean {
+	const errno = errnoOf(error);
+	return errno === "ENOENT" || errno === "ENOTDIR";
+}
+
 export function messageOf(error: unknown): string {
 	return error instanceof Error ? error.message : String(error);
 }

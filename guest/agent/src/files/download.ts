@@ -8,7 +8,7 @@ import { posix } from "node:path";
 import type { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import fresh from "fresh";
-import { errnoOf, fileError, HttpError } from "../errors.ts";
+import { errnoOf, fileError, HttpError, isMissing } from "../errors.ts";
 import { loadMime, loadSniff, loadZlib } from "../lazy.ts";
 import { chooseEncoding } from "./encoding.ts";
 import { lengthOf, type Multipart, multipartOf, type Range, rangeOf, requestedRanges } from "./ranges.ts";
@@ -43,7 +43,7 @@ async function openRegular(path: string): Promise<FileHandle> {
 		throw new HttpError(400, stats.isDirectory() ? `path '${path}' is a directory` : `path '${path}' is not a regular file`);
 	} catch (error) {
 		// Parts of the path that are no directories mean for a reader that the file is not there.
-		if (errnoOf(error) === "ENOTDIR") throw new HttpError(404, `path '${path}' does not exist`);
+		if (isMissing(error)) throw new HttpError(404, `path '${path}' does not exist`);
 		throw fileError(error, path);
 	}
 }

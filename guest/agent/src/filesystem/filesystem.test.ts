@@ -106,6 +106,35 @@ describe("changes", () => {
 		expect((await call("MakeDir", { path: join(at, "f/below") })).status).toBe(400);
 	});
 
+	test("a link that leads nowhere is no directory, nor is one made below it", async () => {
+		await symlink("nowhere", join(at, "link"));
+		for (const path of ["link", "link/below"]) {
+			expect(await call("MakeDir", { path: join(at, path) })).toMatchObject({
+				status: 400,
+				body: { code: "invalid_argument", message: expect.stringContaining(join(at, "link")) },
+			});
+		}
+		expect(await readdir(at)).toEqual(["link"]);
+	});
+
+	test("what would be below a file is missing", async () => {
+		await writeFile(join(at, "f"), "kept");
+		const path = join(at, "f/below");
+		const calls: [string, object][] = [
+			["Stat", { path }],
+			["ListDir", { path }],
+			["CreateWatcher", { path }],
+			["Move", { source: path, destination: join(at, "g") }],
+		];
+		const codes = calls.map(async ([method, body]) => (await call(method, body)).body.code);
+		expect(await Promise.all(codes)).toEqual(calls.map(() => "not_found"));
+		const watch = await stream(agent, "filesystem.Filesystem/WatchDir", { path }).next();
+		expect(watch.value?.body.error.code).toBe("not_found");
+		expect(await sandbox.files.exists(path)).toBe(false);
+		await sandbox.files.remove(path);
+		expect(await readdir(at)).toEqual(["f"]);
+	});
+
 	test("a move makes the parents of its destination and tells what is there", async () => {
 		await writeFile(join(at, "f"), "x");
 		const moved = await sandbox.files.rename(join(at, "f"), join(at, "new/g"));

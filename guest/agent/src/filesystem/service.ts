@@ -1,13 +1,13 @@
 /** The Filesystem service. Works with the daemon's rights; what it creates is the acting user's. */
 
-import { rename, rm, stat } from "node:fs/promises";
+import { lstat, rename, rm, stat } from "node:fs/promises";
 import { posix } from "node:path";
 import { create } from "@bufbuild/protobuf";
 import { Code, ConnectError, type HandlerContext, type ServiceImpl } from "@connectrpc/connect";
 import { type Filesystem, WatchDirResponseSchema } from "../../../../src/protocol/gen/filesystem_pb.js";
 import { Channel } from "../channel.ts";
 import { makeDirectories } from "../directories.ts";
-import { errnoOf, messageOf } from "../errors.ts";
+import { errnoOf, isMissing, messageOf } from "../errors.ts";
 import { resolvePath } from "../paths.ts";
 import { eventsOf, identityOf, keepaliveMs, rpcError, userOf } from "../rpc/context.ts";
 import type { Sysd } from "../sysd/sysd.ts";
@@ -71,12 +71,17 @@ export function filesystemService(sysd: Sysd, users: Users): ServiceImpl<typeof 
 			const { path: source, user } = locate(request.source, context);
 			const { path: destination } = locate(request.destination, context);
 			await makeDirectories(posix.dirname(destination), user);
-			await rename(source, destination).catch(missing(source)).catch(notRenamed);
+			await rename(source, destination).catch(async (error: unknown) => {
+				await lstat(source).catch(missing(source));
+				throw notRenamed(error);
+			});
 			return { entry: await entries.read(destination) };
 		},
 		async remove(request, context) {
 			const { path } = locate(request.path, context);
-			await rm(path, { recursive: true, force: true });
+			await rm(path, { recursive: true, force: true }).catch((error: unknown) => {
+				if (!isMissing(error)) throw error;
+			});
 			return {};
 		},
 		async listDir(request, context) {
@@ -124,14 +129,14 @@ export function filesystemService(sysd: Sysd, users: Users): ServiceImpl<typeof 
 
 function missing(path: string): (error: unknown) => never {
 	return (error) => {
-		if (errnoOf(error) === "ENOENT") throw new ConnectError(`path '${path}' does not exist`, Code.NotFound);
+		if (isMissing(error)) throw new ConnectError(`path '${path}' does not exist`, Code.NotFound);
 		throw error;
 	};
 }
 
-/** Whatever else keeps a file from its new name, another file system included, is `internal` for E2B's daemon. */
-function notRenamed(error: unknown): never {
-	throw error instanceof ConnectError ? error : new ConnectError(`error renaming: ${messageOf(error)}`, Code.Internal);
+/** Whatever keeps a file that is there from its new name, another file system included, is `internal` for E2B's daemon. */
+function notRenamed(error: unknown): ConnectError {
+	return new ConnectError(`error renaming: ${messageOf(error)}`, Code.Internal);
 }
 
 async function requireDirectory(path: string): Promise<void> {
