@@ -281,6 +281,24 @@ describe("input", () => {
 		await failure(command.wait());
 	});
 
+	test("that is too large for one message is refused with what to do, and the program goes on", async () => {
+		const command = await sandbox.commands.run("head -c 4", { background: true, stdin: true });
+		const large = Buffer.alloc(49 * 1024 * 1024, "x");
+		const refusal = sandbox.commands.sendStdin(command.pid, large);
+		await expect(refusal).rejects.toThrow(InvalidArgumentError);
+		await expect(refusal).rejects.toThrow(/64 MiB.*48 MiB.*FIX: send input in pieces/);
+
+		const message = JSON.stringify({ process: { pid: command.pid }, input: { stdin: large.toString("base64") } });
+		const body = new Blob([message]).stream();
+		const headers = { "content-type": "application/json" };
+		const chunked = { method: "POST", headers, body, duplex: "half" } as const;
+		const answer = await fetch(`${agent.url}/process.Process/SendInput`, chunked);
+		expect([answer.status, (await json(answer)).code]).toEqual([400, "invalid_argument"]);
+
+		await sandbox.commands.sendStdin(command.pid, "good");
+		expect((await command.wait()).stdout).toBe("good");
+	});
+
 	test("comes in one stream, in any spelling of base64", async () => {
 		const command = await sandbox.commands.run("head -c 4 | od -An -tx1", { background: true, stdin: true });
 		const messages = [

@@ -13,17 +13,16 @@ import {
 	type Interceptor,
 	type ServiceImpl,
 } from "@connectrpc/connect";
-import { createAsyncIterable } from "@connectrpc/connect/protocol";
+import { createAsyncIterable, type UniversalHandler } from "@connectrpc/connect/protocol";
 import { universalRequestFromNodeRequest, universalResponseToNodeResponse } from "@connectrpc/connect-node";
 import { HttpError } from "../errors.ts";
 import { log } from "../log.ts";
 import type { Identity } from "../session.ts";
 import { identityKey, rpcError } from "./context.ts";
+import { bounded, MAX_MESSAGE, requireSize } from "./size.ts";
 import { looksUsual, ShortStream } from "./stream.ts";
 import { dropEndless, keepTime } from "./timeout.ts";
 
-/** bytes of one message: input to a process, the largest, is sent in one piece */
-const MAX_MESSAGE = 64 * 1024 * 1024;
 const LIMITS = { readMaxBytes: MAX_MESSAGE, writeMaxBytes: 2 ** 32 - 1 };
 
 export type RpcHandler = (path: string, request: IncomingMessage, response: ServerResponse, identity: Identity) => Promise<void>;
@@ -38,6 +37,7 @@ export function createRpcHandler(addServices: (add: AddService) => void): RpcHan
 		acceptCompression: [],
 		...LIMITS,
 		jsonOptions: { ignoreUnknownFields: true },
+		requestGate: requireSize,
 		interceptors: [translateErrors, keepTime],
 	});
 	const streams = new Map<string, ShortStream>();
@@ -61,12 +61,20 @@ export function createRpcHandler(addServices: (add: AddService) => void): RpcHan
 		if (leftOver === "served") return;
 		const values = createContextValues().set(identityKey, identity);
 		const asked = universalRequestFromNodeRequest(request, response, undefined, values);
-		const answer = await handler(leftOver === undefined ? asked : { ...asked, body: createAsyncIterable([leftOver]) });
+		const answer = await handler({
+			...asked,
+			body: leftOver === undefined ? bodyOf(handler, request) : createAsyncIterable([leftOver]),
+		});
 		await universalResponseToNodeResponse(answer, response).catch((error: unknown) => {
 			// The client went away; its stream ended with it.
 			if (ConnectError.from(error).code !== Code.Aborted) throw error;
 		});
 	};
+}
+
+function bodyOf({ method }: UniversalHandler, request: IncomingMessage): AsyncIterable<Uint8Array> {
+	const isOneOfUnknownLength = method.methodKind !== "client_streaming" && request.headers["content-length"] === undefined;
+	return isOneOfUnknownLength ? bounded(request) : request;
 }
 
 /** Unary methods throw what the kernel said; clients get its RPC code. */
