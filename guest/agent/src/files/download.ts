@@ -17,7 +17,7 @@ import { type FileRequest, headerOf } from "./request.ts";
 /** Bytes read at once: large, since each read costs a round trip to the thread pool and the sandbox's kernel. */
 const READ_SIZE = 256 * 1024;
 
-const CONDITIONAL = ["range", "if-modified-since", "if-none-match", "if-range"] as const;
+const CONDITIONAL = ["range", "if-match", "if-unmodified-since", "if-none-match", "if-modified-since", "if-range"] as const;
 
 /** @throws HttpError */
 export async function download(file: FileRequest): Promise<void> {
@@ -28,6 +28,7 @@ export async function download(file: FileRequest): Promise<void> {
 	const stats = await handle.stat();
 	const type = (await typeByName(path)) ?? (encoding === "gzip" ? UNKNOWN_TYPE : await typeByContent(handle));
 	setHeaders(file, { path, type, stats });
+	requireUnchanged(file, stats);
 	if (encoding === "gzip") await sendCompressed(file, handle);
 	else if (stats.size === 0) await sendUnsized(file, handle, path);
 	else await sendIdentity(file, handle, { type, stats });
@@ -73,6 +74,22 @@ function setHeaders({ response }: FileRequest, { path, type, stats }: Facts & { 
 	response.setHeader("Content-Disposition", `inline; ${filenameParameter(posix.basename(path))}`);
 	response.setHeader("Vary", "Accept-Encoding");
 	response.setHeader("Last-Modified", stats.mtime.toUTCString());
+}
+
+/**
+ * RFC 9110, section 13.2.2: the conditions on which there is an answer at all. Files have no entity tags, so that only
+ * `*` matches; where tags are asked for, the time is not.
+ * @throws HttpError 412
+ */
+function requireUnchanged({ request }: FileRequest, { mtimeMs }: Stats): void {
+	const tags = headerOf(request, "if-match");
+	if (tags !== undefined) {
+		if (tags.trim() !== "*") throw new HttpError(412, "precondition failed: files have no entity tags");
+		return;
+	}
+	const time = Date.parse(headerOf(request, "if-unmodified-since") ?? "");
+	// Times in header fields are of whole seconds; what is no time is no condition.
+	if (Math.floor(mtimeMs / 1000) * 1000 > time) throw new HttpError(412, "precondition failed: the file was modified since");
 }
 
 /** RFC 6266: a plain token, a quoted string, or the extended form for other than ASCII. */

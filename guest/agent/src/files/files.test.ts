@@ -310,6 +310,25 @@ describe("download", () => {
 		expect(await (await fetch(url({ path: join(at, "f") }), { headers })).text()).toBe("0123456789");
 	});
 
+	const precondition: Record<string, [fields: (time: Date) => Headers, status: number]> = {
+		"unmodified since a time before its own": [() => ({ "if-unmodified-since": new Date(0).toUTCString() }), 412],
+		"unmodified since its own time": [(time) => ({ "if-unmodified-since": time.toUTCString() }), 200],
+		"unmodified since what is no time": [() => ({ "if-unmodified-since": "yesterday" }), 200],
+		"of a tag, which no file has": [() => ({ "if-match": '"x"' }), 412],
+		"of any tag": [() => ({ "if-match": "*" }), 200],
+	};
+
+	test.each(Object.entries(precondition))("a file is wanted if it is %s", async (_, [fields, status]) => {
+		for (const content of ["0123456789", ""]) {
+			await writeFile(join(at, "f"), content);
+			const { mtime } = await stat(join(at, "f"));
+			const answer = await get({ path: join(at, "f") }, { ...fields(mtime), "accept-encoding": "gzip" });
+			expect([answer.status, answer.headers["content-encoding"]]).toEqual([status, undefined]);
+			if (status === 412) expect(JSON.parse(answer.data.toString())).toMatchObject({ code: 412 });
+			else expect(answer.data.toString()).toBe(content);
+		}
+	});
+
 	test("a sparse file of 200 MB is sent whole", async () => {
 		await writeFile(join(at, "f"), "");
 		await truncate(join(at, "f"), 200_000_000);
