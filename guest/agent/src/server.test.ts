@@ -143,13 +143,30 @@ describe("protocol", () => {
 		await collect(messages);
 	});
 
-	test("an unknown user is unauthenticated in a unary call", async () => {
-		const headers = { ...authorised, authorization: `Basic ${Buffer.from("nosuch:").toString("base64")}` };
-		const answer = await unary(agent, "filesystem.Filesystem/Stat", { path: "/etc" }, headers);
+	const nobody = { ...authorised, authorization: `Basic ${Buffer.from("nosuch:").toString("base64")}` };
+	const selector = { process: { pid: 999_999 } };
+
+	test.each([
+		["filesystem.Filesystem/Stat", { path: "/etc" }],
+		["filesystem.Filesystem/GetWatcherEvents", { watcherId: "none" }],
+		["process.Process/List", {}],
+		["process.Process/SendSignal", { ...selector, signal: 9 }],
+		["process.Process/SendInput", selector],
+	])("an unknown user is unauthenticated in a unary call: %s", async (method, body) => {
+		const answer = await unary(agent, method, body, nobody);
 		expect([answer.status, await json(answer)]).toEqual([
 			401,
 			{ code: "unauthenticated", message: "invalid username: 'nosuch'" },
 		]);
+	});
+
+	test.each([
+		["process.Process/Connect", selector],
+		["process.Process/StreamInput", { start: selector }],
+		["filesystem.Filesystem/WatchDir", { path: "/none" }],
+	])("an unknown user is unauthenticated in a stream: %s", async (method, body) => {
+		const error = { code: "unauthenticated", message: "invalid username: 'nosuch'" };
+		expect(await collect(stream(agent, method, body, { headers: nobody }))).toEqual([{ flags: 2, body: { error } }]);
 	});
 
 	test("unknown fields, snake case and numeric enums are taken", async () => {

@@ -40,7 +40,7 @@ type Handler = (
 /** Handlers by method and path. The paths of the RPC services are all the others. */
 export function createAgentServer(parts: ServerParts): Server {
 	const { sysd, users, processes } = parts;
-	const rpc = createRpcHandler((add) => {
+	const rpc = createRpcHandler(users, (add) => {
 		add(Process, processService(processes, users));
 		add(Filesystem, filesystemService(sysd, users));
 	});

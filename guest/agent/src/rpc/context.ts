@@ -18,6 +18,16 @@ export function identityOf(context: HandlerContext): Identity {
 /** The user a request acts as: that of its Authorization header, else the sandbox's default. */
 export function userOf(context: HandlerContext, users: Users): User {
 	const name = basicUser(context.requestHeader.get("authorization")) ?? identityOf(context).defaultUser;
+	return findUser(name, users);
+}
+
+/** Whom a request names must be there, also where it does nothing as that user. @throws ConnectError unauthenticated */
+export function requireUser(context: HandlerContext, users: Users): void {
+	const name = basicUser(context.requestHeader.get("authorization"));
+	if (name !== undefined) findUser(name, users);
+}
+
+function findUser(name: string, users: Users): User {
 	const user = users.find(name);
 	if (user === undefined) throw new ConnectError(`invalid username: '${name}'`, Code.Unauthenticated);
 	return user;

@@ -10,6 +10,7 @@ import {
 	createConnectRouter,
 	createContextValues,
 	createServiceImplSpec,
+	type HandlerContext,
 	type Interceptor,
 	type ServiceImpl,
 } from "@connectrpc/connect";
@@ -18,7 +19,8 @@ import { universalRequestFromNodeRequest, universalResponseToNodeResponse } from
 import { HttpError } from "../errors.ts";
 import { log } from "../log.ts";
 import type { Identity } from "../session.ts";
-import { identityKey, rpcError } from "./context.ts";
+import type { Users } from "../users.ts";
+import { identityKey, requireUser, rpcError } from "./context.ts";
 import { bounded, MAX_MESSAGE, requireSize } from "./size.ts";
 import { looksUsual, ShortStream } from "./stream.ts";
 import { dropEndless, keepTime } from "./timeout.ts";
@@ -30,14 +32,18 @@ export type RpcHandler = (path: string, request: IncomingMessage, response: Serv
 export type AddService = <Desc extends DescService>(service: Desc, implementation: ServiceImpl<Desc>) => void;
 
 /** The handler throws HttpError for what is no RPC: 404 for other paths, 400 for a request without a proper Host. */
-export function createRpcHandler(addServices: (add: AddService) => void): RpcHandler {
+export function createRpcHandler(users: Users, addServices: (add: AddService) => void): RpcHandler {
+	const requestGate = (context: HandlerContext): void => {
+		requireSize(context);
+		requireUser(context, users);
+	};
 	const router = createConnectRouter({
 		grpc: false,
 		grpcWeb: false,
 		acceptCompression: [],
 		...LIMITS,
 		jsonOptions: { ignoreUnknownFields: true },
-		requestGate: requireSize,
+		requestGate,
 		interceptors: [translateErrors, keepTime],
 	});
 	const streams = new Map<string, ShortStream>();
@@ -45,7 +51,7 @@ export function createRpcHandler(addServices: (add: AddService) => void): RpcHan
 		router.service(service, implementation);
 		for (const spec of Object.values(createServiceImplSpec(service, implementation).methods)) {
 			if (spec.kind !== "server_streaming") continue;
-			streams.set(`/${service.typeName}/${spec.method.name}`, new ShortStream(spec, LIMITS));
+			streams.set(`/${service.typeName}/${spec.method.name}`, new ShortStream(spec, { limits: LIMITS, requestGate }));
 		}
 	});
 	const handlers = new Map(router.handlers.map((handler) => [handler.requestPath, handler]));

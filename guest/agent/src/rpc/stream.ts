@@ -27,10 +27,14 @@ const ENVELOPE_HEAD = 5;
 /** ms without a sign, and surely few enough for a timer */
 const USUAL_TIMEOUT = /^[1-9]\d{0,8}$/;
 
-export interface StreamLimits {
-	/** bytes of one message */
-	readonly readMaxBytes: number;
-	readonly writeMaxBytes: number;
+export interface StreamOptions {
+	readonly limits: {
+		/** bytes of one message */
+		readonly readMaxBytes: number;
+		readonly writeMaxBytes: number;
+	};
+	/** Throws for a request that must not reach its method. */
+	readonly requestGate: (context: HandlerContext) => void;
 }
 
 /** True if the header fields are those of a usual request. */
@@ -50,11 +54,13 @@ export function looksUsual({ method, headers }: IncomingMessage): boolean {
 
 export class ShortStream {
 	private readonly spec: StreamingMethod;
+	private readonly requestGate: StreamOptions["requestGate"];
 	private readonly formats: ReturnType<typeof createMethodSerializationLookup>;
 	private readonly endings = createEndStreamSerialization({});
 
-	constructor(spec: StreamingMethod, limits: StreamLimits) {
+	constructor(spec: StreamingMethod, { limits, requestGate }: StreamOptions) {
 		this.spec = spec;
+		this.requestGate = requestGate;
 		this.formats = createMethodSerializationLookup(spec.method, undefined, { ignoreUnknownFields: true }, limits);
 	}
 
@@ -91,6 +97,7 @@ export class ShortStream {
 		const { impl, method } = this.spec;
 		const format = this.formats.getO(binary);
 		try {
+			this.requestGate(call.context);
 			for await (const message of impl(input, call.context)) {
 				await write(call.response, encodeEnvelope(0, format.serialize(create(method.output, message))));
 			}
