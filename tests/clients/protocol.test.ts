@@ -119,8 +119,9 @@ describe("over HTTP", () => {
 		const joined = await compose(["/home/user/parts/two", "/home/user/parts/one"]);
 		expect(await json(joined)).toMatchObject({
 			status: 200,
-			body: { path: "/home/user/parts/all", size: "6", owner: "user" },
+			body: { name: "all", path: "/home/user/parts/all", type: "file" },
 		});
+		expect(await sandbox.files.getInfo("parts/all")).toMatchObject({ size: 6, owner: "user" });
 		expect(await sandbox.files.read("parts/all")).toBe("twoone");
 		expect((await sandbox.files.list("parts")).map(({ name }) => name)).toEqual(["all"]);
 	});

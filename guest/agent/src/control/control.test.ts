@@ -145,6 +145,7 @@ describe("identity", () => {
 		expect(machineId).toMatch(/^[0-9a-f]{32}\n$/);
 		expect(await file("var/lib/dbus/machine-id")).toBe(machineId);
 		expect(await file("run/offshoot/generation")).toBe("5\n");
+		expect(await file("run/e2b/.E2B_SANDBOX")).toBe("true");
 		expect(await file("run/e2b/.E2B_SANDBOX_ID")).toBe("itestsandbox");
 		expect(await file("run/e2b/.E2B_TEMPLATE_ID")).toBe("ttesttemplate");
 		expect(await file("etc/ssl/certs/ca-certificates.crt")).toBe("PEM\n");

@@ -27,6 +27,7 @@ export async function replaceFile(files: GuestFiles, path: string, content: stri
 export async function writeRunFiles(files: GuestFiles, init: AgentInit): Promise<void> {
 	await Promise.all([
 		replaceFile(files, "/run/offshoot/generation", `${init.generation}\n`, 0o644),
+		replaceFile(files, "/run/e2b/.E2B_SANDBOX", "true", 0o644),
 		replaceFile(files, "/run/e2b/.E2B_SANDBOX_ID", init.sandboxId, 0o644),
 		replaceFile(files, "/run/e2b/.E2B_TEMPLATE_ID", init.templateId, 0o644),
 	]);

@@ -346,9 +346,16 @@ describe("compose", () => {
 		await writeFile(join(at, "1"), "one");
 		await writeFile(join(at, "2"), "two");
 		const answer = await compose({ source_paths: [join(at, "2"), join(at, "1")], destination: join(at, "sub/all") });
-		expect([answer.status, (await json(answer)).size]).toEqual([200, "6"]);
+		expect([answer.status, await json(answer)]).toEqual([200, { name: "all", path: join(at, "sub/all"), type: "file" }]);
 		expect(await readFile(join(at, "sub/all"), "utf8")).toBe("twoone");
 		await expect(stat(join(at, "1"))).rejects.toThrow("ENOENT");
+	});
+
+	test("keeps the metadata of a file that was there, and tells it", async () => {
+		await send({ path: join(at, "all") }, "before", { ...OCTETS, "x-metadata-author": "me" });
+		await writeFile(join(at, "1"), "one");
+		const answer = await json(compose({ source_paths: [join(at, "1")], destination: join(at, "all") }));
+		expect(answer).toEqual({ name: "all", path: join(at, "all"), type: "file", metadata: { author: "me" } });
 	});
 
 	test("refuses before anything is changed", async () => {

@@ -1,8 +1,6 @@
 /** The file endpoints. */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { checkToken } from "../auth.ts";
-import { Entries } from "../filesystem/entry.ts";
-import { entryJson } from "../filesystem/json.ts";
 import { readBody, sendJson } from "../http.ts";
 import type { Identity } from "../session.ts";
 import type { Sysd } from "../sysd/sysd.ts";
@@ -11,6 +9,7 @@ import { compose, parseCompose } from "./compose.ts";
 import { download } from "./download.ts";
 import { findUser, headerOf, openFileRequest, resolveFor } from "./request.ts";
 import { upload } from "./upload.ts";
+import { writtenFile } from "./write.ts";
 
 /** bytes of a list of paths */
 const MAX_COMPOSE_BODY = 1024 * 1024;
@@ -22,7 +21,6 @@ export interface FileRoutes {
 }
 
 export function fileRoutes(sysd: Sysd, users: Users): FileRoutes {
-	const entries = new Entries(users, sysd);
 	return {
 		read: (request, response, query, identity) =>
 			download(openFileRequest("read", { request, response, query }, identity, users)),
@@ -40,7 +38,8 @@ export function fileRoutes(sysd: Sysd, users: Users): FileRoutes {
 				target,
 				user,
 			);
-			sendJson(response, 200, entryJson(await entries.read(target)));
+			const [metadata = {}] = await sysd.attributes([target]);
+			sendJson(response, 200, writtenFile(target, metadata));
 		},
 	};
 }

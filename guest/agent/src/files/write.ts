@@ -35,6 +35,11 @@ export async function writeFile(source: Readable, target: WriteTarget, sysd: Sys
 	} catch (error) {
 		throw fileError(error, path);
 	}
+	return writtenFile(path, metadata);
+}
+
+/** What is told of a file that was written: nothing more, and metadata only if there is some. */
+export function writtenFile(path: string, metadata: Readonly<Record<string, string>>): WrittenFile {
 	const named = { name: posix.basename(path), path, type: "file" } as const;
 	return Object.keys(metadata).length === 0 ? named : { ...named, metadata };
 }

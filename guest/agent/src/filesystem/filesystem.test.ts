@@ -307,6 +307,9 @@ describe("polled watch", () => {
 			})
 			.toEqual(["EVENT_TYPE_CREATE", "EVENT_TYPE_WRITE"]);
 		expect((await call("RemoveWatcher", { watcherId })).status).toBe(200);
-		expect((await call("GetWatcherEvents", { watcherId })).body.code).toBe("not_found");
+		for (const method of ["GetWatcherEvents", "RemoveWatcher"]) {
+			const message = `watcher with id ${watcherId} not found`;
+			expect(await call(method, { watcherId })).toEqual({ status: 404, body: { code: "not_found", message } });
+		}
 	});
 });

@@ -117,14 +117,18 @@ export function filesystemService(sysd: Sysd, users: Users): ServiceImpl<typeof 
 		},
 		async getWatcherEvents(request) {
 			const watcher = watchers.get(request.watcherId);
-			if (watcher === undefined) throw new ConnectError(`watcher with id ${request.watcherId} not found`, Code.NotFound);
+			if (watcher === undefined) throw unknownWatcher(request.watcherId);
 			return { events: await watcher.drain() };
 		},
 		async removeWatcher(request) {
-			watchers.remove(request.watcherId);
+			if (!watchers.remove(request.watcherId)) throw unknownWatcher(request.watcherId);
 			return {};
 		},
 	};
+}
+
+function unknownWatcher(id: string): ConnectError {
+	return new ConnectError(`watcher with id ${id} not found`, Code.NotFound);
 }
 
 function missing(path: string): (error: unknown) => never {

@@ -44,8 +44,9 @@ export class Watchers {
 		return this.watchers.get(id);
 	}
 
-	remove(id: string): void {
+	/** False: there is none. */
+	remove(id: string): boolean {
 		this.watchers.get(id)?.close();
-		this.watchers.delete(id);
+		return this.watchers.delete(id);
 	}
 }
