@@ -42,7 +42,7 @@ export function createAgentServer(parts: ServerParts): Server {
 	const { sysd, users, processes } = parts;
 	const rpc = createRpcHandler(users, (add) => {
 		add(Process, processService(processes, users));
-		add(Filesystem, filesystemService(sysd, users));
+		add(Filesystem, filesystemService({ sysd, users }));
 	});
 	const routes = restRoutes(parts);
 	const handle = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {

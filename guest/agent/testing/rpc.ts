@@ -1,5 +1,8 @@
 /** Requests as a client makes them on the wire, where the SDK hides what a test wants to see. */
-import type { TestAgent } from "./agent.ts";
+/** Where a daemon, or a service of it, listens. */
+export interface Place {
+	readonly url: string;
+}
 
 export type Headers = Readonly<Record<string, string>>;
 
@@ -12,7 +15,7 @@ export async function json(answer: Response | Promise<Response>): Promise<Json> 
 }
 
 /** One unary call. */
-export async function unary(agent: TestAgent, method: string, body: unknown, headers: Headers = {}): Promise<Response> {
+export async function unary(agent: Place, method: string, body: unknown, headers: Headers = {}): Promise<Response> {
 	return await fetch(`${agent.url}/${method}`, {
 		method: "POST",
 		body: JSON.stringify(body),
@@ -34,14 +37,14 @@ export interface StreamMessage {
 }
 
 /** One client-streaming call; the messages of the answer. */
-export async function clientStream(agent: TestAgent, method: string, bodies: readonly unknown[]): Promise<StreamMessage[]> {
+export async function clientStream(agent: Place, method: string, bodies: readonly unknown[]): Promise<StreamMessage[]> {
 	const body = Buffer.concat(bodies.map(envelope));
 	return await collect(messagesOf(await post(agent, method, body, {})));
 }
 
 /** One server-streaming call; the messages as they come. */
 export async function* stream(
-	agent: TestAgent,
+	agent: Place,
 	method: string,
 	body: unknown,
 	options: { headers?: Headers; signal?: AbortSignal } = {},
@@ -50,7 +53,7 @@ export async function* stream(
 }
 
 async function post(
-	agent: TestAgent,
+	agent: Place,
 	method: string,
 	body: Buffer,
 	options: { headers?: Headers; signal?: AbortSignal },

@@ -29,7 +29,14 @@ interface WatchRequest {
 	readonly allowNetworkMounts: boolean;
 }
 
-export function filesystemService(sysd: Sysd, users: Users): ServiceImpl<typeof Filesystem> {
+export interface FilesystemParts {
+	readonly sysd: Sysd;
+	readonly users: Users;
+	/** Lists what is mounted; the kernel's own table unless given. */
+	readonly mountTable?: string;
+}
+
+export function filesystemService({ sysd, users, mountTable }: FilesystemParts): ServiceImpl<typeof Filesystem> {
 	const entries = new Entries(users, sysd);
 	const watchers = new Watchers();
 
@@ -46,7 +53,7 @@ export function filesystemService(sysd: Sysd, users: Users): ServiceImpl<typeof 
 	) => {
 		const { path } = locate(request.path, context);
 		await requireDirectory(path);
-		const network = request.allowNetworkMounts ? undefined : await networkFileSystem(path);
+		const network = request.allowNetworkMounts ? undefined : await networkFileSystem(path, mountTable);
 		if (network !== undefined) {
 			throw new ConnectError(`cannot watch path '${path}': it is on a network file system (${network})`, Code.InvalidArgument);
 		}

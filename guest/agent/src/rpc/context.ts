@@ -44,9 +44,9 @@ function basicUser(header: string | null): string | undefined {
 const DEFAULT_KEEPALIVE_S = 90;
 const MAX_KEEPALIVE_S = 24 * 60 * 60;
 
-/** ms without an event after which the client wants a keep-alive. */
-export function keepaliveMs(context: HandlerContext): number {
-	const seconds = Number(context.requestHeader.get("keepalive-ping-interval") ?? DEFAULT_KEEPALIVE_S);
+/** ms without an event after which the client wants a keep-alive; what makes no sense as such is not taken. */
+export function keepaliveMs({ requestHeader }: Pick<HandlerContext, "requestHeader">): number {
+	const seconds = Number(requestHeader.get("keepalive-ping-interval") ?? DEFAULT_KEEPALIVE_S);
 	return (seconds >= 1 && seconds <= MAX_KEEPALIVE_S ? seconds : DEFAULT_KEEPALIVE_S) * 1000;
 }
 
