@@ -52,6 +52,7 @@ test("a kernel that ends before it is counted is refused in its own words", asyn
 		environment: {},
 		environmentCode: () => "",
 		seeding: "request",
+		endsItself: false,
 	} as const;
 	const launching = JupyterKernel.launch(language, directory, options);
 	const refused = expect(launching).rejects.toThrow("the kernel ended while it was starting: no module named ipykernel");
