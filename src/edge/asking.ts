@@ -32,6 +32,7 @@ export abstract class Asking<Req extends ClientRequest, Res extends ClientRespon
 	protected settled = false;
 	/** The guest's answer has come to its end. */
 	#answered = false;
+	readonly #abandon = new AbortController();
 
 	constructor(req: Req, res: Res, guest: Guest, plan: Plan) {
 		this.req = req;
@@ -45,6 +46,11 @@ export abstract class Asking<Req extends ClientRequest, Res extends ClientRespon
 
 	/** Ends what `send` has begun, except for the guest's connection. */
 	protected abstract release(): void;
+
+	/** Aborted when no answer of the guest is waited for any more. */
+	protected get abandoned(): AbortSignal {
+		return this.#abandon.signal;
+	}
 
 	start(): void {
 		this.guest.add(this);
@@ -106,6 +112,7 @@ export abstract class Asking<Req extends ClientRequest, Res extends ClientRespon
 	#settle(): void {
 		this.settled = true;
 		this.release();
+		this.#abandon.abort();
 		this.upstream?.destroy();
 	}
 

@@ -96,6 +96,13 @@ function opened(signal: AbortSignal, open: () => Socket, ready: "connect" | "sec
 	});
 }
 
+/** What a request says of the connection that it needs. Node passes fields on that it does not know. */
+export interface DialOptions {
+	readonly port?: number | string | null;
+	/** Aborted when nobody waits for it any more: a guest that never answers would hold a descriptor of the host for each who left. */
+	readonly abandoned?: AbortSignal;
+}
+
 /** Pool of idle connections to one incarnation of a sandbox. `destroy` ends all of them and every dial under way. */
 export class GuestAgent extends Agent {
 	readonly #address: string;
@@ -110,16 +117,17 @@ export class GuestAgent extends Agent {
 		this.#httpsPorts = new Set(httpsPorts);
 	}
 
-	/** Dials a connection that is not pooled. */
-	dial(port: number): Promise<Socket> {
-		return dialGuest({ ...this.#endpoint(port), allowHalfOpen: true }, this.#ended.signal);
+	/** Dials a connection that is not pooled. @param abandoned aborted when nobody waits for it any more */
+	dial(port: number, abandoned: AbortSignal): Promise<Socket> {
+		return dialGuest({ ...this.#endpoint(port), allowHalfOpen: true }, AbortSignal.any([this.#ended.signal, abandoned]));
 	}
 
 	override createConnection(
-		options: { port?: number | string | null },
+		{ port, abandoned }: DialOptions,
 		onCreate?: (error: Error | null, stream: Duplex) => void,
 	): undefined {
-		dialGuest(this.#endpoint(Number(options.port)), this.#ended.signal).then(
+		const signal = abandoned === undefined ? this.#ended.signal : AbortSignal.any([this.#ended.signal, abandoned]);
+		dialGuest(this.#endpoint(Number(port)), signal).then(
 			(socket) => onCreate?.(null, socket),
 			(error: Error) => (onCreate as ((error: Error) => void) | undefined)?.(error),
 		);

@@ -4,6 +4,7 @@ import { IDEMPOTENT_METHODS } from "../protocol/index.ts";
 import { noAnswerInTime } from "./answers.ts";
 import { Asking, IDLE_TIMEOUT_MS } from "./asking.ts";
 import { type ClientRequest, type ClientResponse, hasBody } from "./client.ts";
+import type { DialOptions } from "./dial.ts";
 import { requestHeaders } from "./headers.ts";
 import { relayRequestBody } from "./relay.ts";
 
@@ -11,7 +12,9 @@ export class Exchange extends Asking<ClientRequest, ClientResponse> {
 	#stopUpload: () => void = () => {};
 
 	protected override send(): void {
+		const dialing: DialOptions = { abandoned: this.abandoned };
 		const upstream = request({
+			...dialing,
 			agent: this.guest.agent,
 			host: this.guest.key.address,
 			port: this.plan.port,
@@ -23,6 +26,11 @@ export class Exchange extends Asking<ClientRequest, ClientResponse> {
 		this.upstream = upstream;
 		upstream.on("continue", () => this.res.writeContinue());
 		upstream.on("response", (response) => this.passOn(response));
+		// Nobody asked for one. Node tells of it in no other way.
+		upstream.on("upgrade", (_response, socket) => {
+			socket.destroy();
+			this.answerClosed();
+		});
 		upstream.on("timeout", () => this.#onTimeout());
 		upstream.on("error", () => this.#onError(upstream));
 		if (hasBody(this.req)) this.#stopUpload = relayRequestBody(this.req, upstream);

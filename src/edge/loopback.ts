@@ -13,18 +13,23 @@ export interface LoopbackEndpoint {
 	readonly allowHalfOpen?: boolean;
 }
 
-/** Undefined when nothing listens there, or the agent cannot say. @throws the reason of `signal` */
+/** As long as a connection to the guest itself may take: it may stand still for a snapshot. */
+const LIMIT_MS = 60_000;
+
+/** Undefined when nothing listens there, or the agent cannot say, or does not in time. @throws the reason of `signal` */
 export function dialLoopback({ host, port, ...options }: LoopbackEndpoint, signal: AbortSignal): Promise<Socket | undefined> {
 	return new Promise((resolve, reject) => {
 		signal.throwIfAborted();
 		// It becomes the connection to the guest's server: never one from a pool.
 		const socket = connect({ ...options, host, port: CONTROL_PORT, noDelay: true });
 		const call = request({ createConnection: () => socket, method: "CONNECT", path: `${LOOPBACK_HOST}:${port}` });
-		const abort = () => {
-			socket.destroy();
-			reject(signal.reason);
-		};
+		const abort = () =>
+			settle(() => {
+				socket.destroy();
+				reject(signal.reason);
+			});
 		const settle = (outcome: () => void) => {
+			clearTimeout(limit);
 			signal.removeEventListener("abort", abort);
 			outcome();
 		};
@@ -33,7 +38,9 @@ export function dialLoopback({ host, port, ...options }: LoopbackEndpoint, signa
 				socket.destroy();
 				resolve(undefined);
 			});
+		const limit = setTimeout(refused, LIMIT_MS);
 		signal.addEventListener("abort", abort, { once: true });
+		call.once("upgrade", refused);
 		call.once("connect", (response, _socket, head) => {
 			if (response.statusCode !== 200 || signal.aborted) return refused();
 			// Stays for good: an error between this and the next owner's listener must not end the process.

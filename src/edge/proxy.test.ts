@@ -334,3 +334,32 @@ test("a server on the guest's loopback interface is reached through its agent, w
 	expect([answer.status, (await answer.text()).length]).toEqual([200, 200_000]);
 	expect((await send(49998)).status).toBe(502);
 });
+
+test("a guest that switches protocols unasked is answered for", async () => {
+	await using guest = await openGuest(() => {});
+	guest.server.removeAllListeners("request");
+	guest.server.on("request", (req) => req.socket.end("HTTP/1.1 101 X\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n"));
+	edge.control.run("iswitch");
+	const answer = await fetch(edge.url, { headers: routing("iswitch", guest.port) });
+	expect([answer.status, await answer.json()]).toEqual([502, expect.objectContaining({ port: guest.port })]);
+});
+
+test("of clients that left no connection to an agent stays that never says what listens on loopback", async () => {
+	const address = ownAddress();
+	await using agent = await openGuest(() => {}, address, CONTROL_PORT);
+	const open = new Set<unknown>();
+	agent.server.on("connect", (_req, client) => {
+		open.add(client);
+		client.on("end", () => client.end()).on("close", () => open.delete(client));
+		client.on("error", () => {}).resume();
+	});
+	edge.control.run("isilent", { address });
+	const leave = new AbortController();
+	const asked = Array.from({ length: 5 }, () =>
+		fetch(edge.url, { headers: routing("isilent", 8000), signal: leave.signal }).catch(() => "left"),
+	);
+	await expect.poll(() => open.size).toBe(5);
+	leave.abort();
+	expect(await Promise.all(asked)).toEqual(Array(5).fill("left"));
+	await expect.poll(() => open.size).toBe(0);
+});

@@ -32,7 +32,7 @@ export class StreamTunnel extends Asking<Http2ServerRequest, Http2ServerResponse
 	#remote: Socket | undefined;
 
 	protected override send(): void {
-		const upstream = requestUpgrade(this.guest, this.plan, "GET", this.#handshake());
+		const upstream = requestUpgrade(this.guest, this.plan, "GET", this.#handshake(), this.abandoned);
 		this.upstream = upstream;
 		upstream.on("upgrade", (response, remote, first) => this.#onUpgrade(response, remote as Socket, first));
 		upstream.on("response", (response) => this.#onDeclined(response));

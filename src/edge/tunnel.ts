@@ -29,16 +29,17 @@ export function responseOn(req: IncomingMessage, client: Duplex): ServerResponse
 	return res;
 }
 
-/** Asks the guest for an upgrade, on a connection of its own. */
+/** Asks the guest for an upgrade, on a connection of its own. @param abandoned aborted when nobody waits for it any more */
 export function requestUpgrade(
 	{ agent }: Guest,
 	{ port, path }: Plan,
 	method: string | undefined,
 	headers: string[],
+	abandoned: AbortSignal,
 ): ClientRequest {
 	return request({
 		createConnection: (_options, onCreate) => {
-			agent.dial(port).then(
+			agent.dial(port, abandoned).then(
 				(socket) => onCreate(null, socket),
 				(error: Error) => (onCreate as (error: Error) => void)(error),
 			);
@@ -59,6 +60,7 @@ export class Tunnel implements Flow {
 	#res: ServerResponse | undefined;
 	#remote: Socket | undefined;
 	#settled = false;
+	readonly #abandon = new AbortController();
 
 	constructor(req: IncomingMessage, client: Duplex, guest: Guest, plan: Plan) {
 		this.#req = req;
@@ -72,7 +74,7 @@ export class Tunnel implements Flow {
 		this.#guest.add(this);
 		this.#client.once("close", () => this.#leave());
 		const headers = upgradeHeaders(this.#req, this.#plan, offeredProtocols(this.#req.headers.upgrade));
-		const upstream = requestUpgrade(this.#guest, this.#plan, this.#req.method, headers);
+		const upstream = requestUpgrade(this.#guest, this.#plan, this.#req.method, headers, this.#abandon.signal);
 		this.#upstream = upstream;
 		upstream.on("upgrade", (response, remote, first) => this.#onUpgrade(response, remote as Socket, first, head));
 		upstream.on("response", (response) => this.#onDeclined(response));
@@ -126,6 +128,7 @@ export class Tunnel implements Flow {
 
 	#answer(answer: Answer): void {
 		this.#settled = true;
+		this.#abandon.abort();
 		this.#upstream?.destroy();
 		sendAnswer(this.#req, responseOn(this.#req, this.#client), answer);
 	}
@@ -135,6 +138,7 @@ export class Tunnel implements Flow {
 		this.#settled = true;
 		this.#remote?.unpipe(this.#client);
 		this.#client.unpipe();
+		this.#abandon.abort();
 		this.#upstream?.destroy();
 		this.#remote?.destroy();
 		if (this.#res === undefined) dropSocket(this.#client);
@@ -144,6 +148,7 @@ export class Tunnel implements Flow {
 	#leave(): void {
 		this.#settled = true;
 		this.#guest.remove(this);
+		this.#abandon.abort();
 		this.#upstream?.destroy();
 		this.#remote?.destroy();
 	}

@@ -60,6 +60,24 @@ test("an agent that refuses or hangs up is the snapshot's fault; its own words s
 	await expect(init(cutting, 10_000)).rejects.toMatchObject({ code: "conflict" });
 });
 
+test("an agent that answers what nobody asked for fails the call, and nothing waits for it any more", async () => {
+	const upgrading = await listen(
+		createServer((socket) => socket.end("HTTP/1.1 101 X\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n")),
+		"127.49.98.6",
+	);
+	await expect(init(upgrading, 10_000)).rejects.toMatchObject({ code: "conflict" });
+});
+
+test("of what is no HTTP the error keeps no copy, which the log would have", async () => {
+	const garbage = await listen(
+		createServer((socket) => socket.end("x".repeat(100_000))),
+		"127.49.98.7",
+	);
+	const { details } = await init(garbage, 10_000).catch((error) => error);
+	expect(details.cause.message).toContain("Parse Error");
+	expect(Object.keys(details.cause)).toEqual([]);
+});
+
 test("a caller that leaves is not told of limits", async () => {
 	const caller = AbortSignal.timeout(200);
 	await expect(init("127.49.98.5", 10_000, caller)).rejects.toMatchObject({ name: "TimeoutError" });

@@ -158,10 +158,22 @@ function call(target: Call, signal: AbortSignal): Promise<Answer> {
 			clearTimeout(timer);
 		});
 	});
-	outgoing.on("error", (error) => reject(connected ? error : new NotConnectedError(error.message, { cause: error })));
+	outgoing.on("error", (error) =>
+		reject(connected ? withoutPacket(error) : new NotConnectedError(error.message, { cause: error })),
+	);
+	// Nobody asked for one. Node tells of it in no other way, and an agent that is a guest's program may say anything.
+	outgoing.on("upgrade", (_response, socket) => {
+		socket.destroy();
+		reject(new Error("the guest agent answered with an upgrade that nobody asked for"));
+	});
 	outgoing.on("response", (response) => readAnswer(response).then(resolve, reject));
 	outgoing.end(target.body);
 	return promise;
+}
+
+/** Node keeps what it could not parse with its error, where it would go on into the log: as long as the guest likes. */
+function withoutPacket(error: Error): Error {
+	return "rawPacket" in error ? new Error(error.message) : error;
 }
 
 /** An agent is a guest's program: what it answers may be anything, of any length. */
