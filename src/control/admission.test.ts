@@ -60,6 +60,19 @@ describe.concurrent("admission", () => {
 		expect(endAt.getTime() - startedAt.getTime()).toBe(300_000);
 	});
 
+	it("wakes nothing for a browser's preflight, with or without a token", async () => {
+		await using world = await World.open();
+		const { sandboxId, accessToken = "" } = await world.create({ autoResume: true });
+		expect(await world.admit(sandboxId, { preflight: true })).toMatchObject({ kind: "proxy" });
+		await world.pause(sandboxId);
+		expect(await world.admit(sandboxId, { preflight: true })).toEqual({ kind: "asleep" });
+		expect(await world.admit(sandboxId, { preflight: true, accessToken })).toEqual({ kind: "asleep" });
+		expect((await world.get(sandboxId)).state).toBe("paused");
+		const other = await world.create();
+		await world.pause(other.sandboxId);
+		expect(await world.admit(other.sandboxId, { preflight: true })).toEqual({ kind: "not-found" });
+	});
+
 	it("lets all requests share a resume that fails, and says when the team's limit is the reason", async () => {
 		await using world = await World.open({ maxConcurrent: 1 });
 		const { sandboxId } = await world.create({ autoResume: true, secure: false });

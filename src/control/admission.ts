@@ -30,6 +30,7 @@ export async function admit(core: Core, request: AdmissionRequest, signal: Abort
 
 async function wake(core: Core, record: SandboxRecord, request: AdmissionRequest): Promise<Admission> {
 	if (!record.autoResume) return { kind: "not-found" };
+	if (request.preflight) return { kind: "asleep" };
 	if (!mayWake(record, request)) return { kind: "forbidden" };
 	core.assertOpen();
 	return proxyTo(await beginResume(core, record, { timeout: autoResumeTimeout(record), memory: true }));

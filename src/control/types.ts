@@ -167,6 +167,8 @@ export type Admission =
 	  }
 	/** Unknown, killed, or paused without auto-resume: the edge answers 502. */
 	| { readonly kind: "not-found" }
+	/** Paused with auto-resume, and asked only what a browser's page may send: the edge answers, nothing is woken. */
+	| { readonly kind: "asleep" }
 	/** Paused with auto-resume, but the caller lacks the token that would allow waking it: 403. */
 	| { readonly kind: "forbidden" }
 	/** Still between two states after all waiting: 409. */
@@ -178,6 +180,8 @@ export interface AdmissionRequest {
 	readonly port: number;
 	readonly accessToken: string | undefined;
 	readonly trafficToken: string | undefined;
+	/** True: a browser asks the guest's agent what a page may send to it, which wakes nobody and needs no token. */
+	readonly preflight: boolean;
 }
 
 export interface TemplateAlias {

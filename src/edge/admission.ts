@@ -6,6 +6,7 @@ import type { Plan } from "./asking.ts";
 import type { ClientRequest } from "./client.ts";
 import { isControlOnlyPath } from "./control-paths.ts";
 import type { Guest, Guests } from "./guests.ts";
+import { isPreflight, preflightAnswer } from "./preflight.ts";
 import { findSigner, signedFileRequest } from "./signed-files.ts";
 import {
 	type Destination,
@@ -79,8 +80,11 @@ export class Admissions {
 
 	async #admit(req: ClientRequest, { target, destination, accessToken }: Located, signal: AbortSignal): Promise<Verdict> {
 		const trafficToken = single(req.headers["e2b-traffic-access-token"]);
+		// On other ports the guest's own programs say what pages may send.
+		const preflight = target.port === AGENT_PORT && isPreflight(req);
 		for (let tries = 0; tries < ADMISSIONS; tries++) {
-			const admission = await this.#control.admit({ ...target, accessToken, trafficToken }, signal);
+			const admission = await this.#control.admit({ ...target, accessToken, trafficToken, preflight }, signal);
+			if (admission.kind === "asleep") return { answer: preflightAnswer(req) };
 			const refusal = refusalOf(admission, target, trafficToken);
 			if (refusal !== undefined) return { answer: refusal };
 			if (admission.kind !== "proxy") continue;
@@ -101,7 +105,11 @@ export function isAddressed(req: ClientRequest, { hostname }: Destination): bool
 	return isSandboxHost(hostname) || hasRoutingHeaders(req);
 }
 
-function refusalOf(admission: Admission, target: SandboxTarget, trafficToken: string | undefined): answers.Answer | undefined {
+function refusalOf(
+	admission: Exclude<Admission, { kind: "asleep" }>,
+	target: SandboxTarget,
+	trafficToken: string | undefined,
+): answers.Answer | undefined {
 	switch (admission.kind) {
 		case "proxy":
 			return target.port === AGENT_PORT ? undefined : trafficRefusal(admission.trafficToken, target.sandboxId, trafficToken);

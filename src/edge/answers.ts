@@ -7,9 +7,10 @@ import { isBrowserNavigation, renderPage } from "./page.ts";
 
 export interface Answer {
 	readonly status: number;
-	/** JSON body, or a plain text. */
+	/** JSON body, or a plain text; empty with a status that has none. */
 	readonly body: Readonly<Record<string, string | number>> | string;
 	readonly retryAfterSeconds?: number;
+	readonly headers?: Readonly<Record<string, string>>;
 	/** What a person can make of it; shown in browsers only, since programs compare the body. */
 	readonly hint?: string;
 }
@@ -85,10 +86,13 @@ export const invalidSignature: Answer = { status: 401, body: { code: 401, messag
 
 /** Sends an answer; the connection stays usable. What the client still uploads is read and thrown away. */
 export function sendAnswer(req: ClientRequest, res: ClientResponse, answer: Answer): void {
-	const { status, retryAfterSeconds } = answer;
+	const { status, retryAfterSeconds, headers = {} } = answer;
 	const [type, text] = rendered(req, answer);
-	res.setHeader("content-type", type);
-	res.setHeader("content-length", Buffer.byteLength(text));
+	if (text !== "") {
+		res.setHeader("content-type", type);
+		res.setHeader("content-length", Buffer.byteLength(text));
+	}
+	for (const [name, value] of Object.entries(headers)) res.setHeader(name, value);
 	res.setHeader("access-control-allow-origin", "*");
 	res.setHeader("cache-control", "no-store");
 	if (retryAfterSeconds !== undefined) res.setHeader("retry-after", retryAfterSeconds);

@@ -186,9 +186,34 @@ describe("answers of the edge", () => {
 		});
 		const answer = ask({ ...routing("iabc", 49983), "X-Access-Token": "tok" });
 		await expect.poll(() => edge.control.asked.length).toBe(1);
-		expect(edge.control.asked[0]).toEqual({ sandboxId: "iabc", port: 49983, accessToken: "tok", trafficToken: undefined });
+		expect(edge.control.asked[0]).toEqual({
+			sandboxId: "iabc",
+			port: 49983,
+			accessToken: "tok",
+			trafficToken: undefined,
+			preflight: false,
+		});
 		decide(undefined);
 		expect(await answer).toEqual([200, "agent"]);
+	});
+
+	test("stand for the agent of a sleeping sandbox where a browser asks what a page may send", async () => {
+		edge.control.set("iasleep", { kind: "asleep" });
+		const asked = { Origin: "https://page.example", "Access-Control-Request-Method": "POST" };
+		const headers = { ...routing("iasleep", 49983), ...asked, "Access-Control-Request-Headers": "x-access-token,content-type" };
+		const answer = await fetch(`${edge.url}/files?path=x`, { method: "OPTIONS", headers });
+		expect([answer.status, await answer.text()]).toEqual([204, ""]);
+		expect(Object.fromEntries(answer.headers)).toMatchObject({
+			"access-control-allow-origin": "*",
+			"access-control-allow-methods": "HEAD, GET, POST, PUT, PATCH, DELETE",
+			"access-control-allow-headers": "x-access-token,content-type",
+			"access-control-max-age": "7200",
+		});
+		expect(answer.headers.has("content-length")).toBe(false);
+		await fetch(edge.url, { method: "OPTIONS", headers: { ...headers, ...routing("iasleep", 8000) } });
+		await fetch(edge.url, { headers });
+		await fetch(edge.url, { method: "OPTIONS", headers: routing("iasleep", 49983) });
+		expect(edge.control.asked.map(({ preflight }) => preflight)).toEqual([true, false, false, false]);
 	});
 
 	test("stop one sandbox from taking all connections", async () => {

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { Sandbox, TimeoutError } from "e2b";
 import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
 import { WebSocket } from "ws";
+import { rest } from "../support/rest.ts";
 import { newSandbox, sdk, until } from "../support/sandboxes.ts";
 
 const AGENT = 49983;
@@ -193,6 +194,28 @@ describe("a paused sandbox that traffic may wake", () => {
 		expect(endAt.getTime() - Date.now()).toBeGreaterThan(240_000);
 		await sandbox.pause();
 		expect(await sandbox.isRunning()).toBe(true);
+	});
+
+	test("sleeps on while a browser asks what a page may send, and wakes for the page's own request", async () => {
+		const sandbox = await newSandbox("base", options);
+		await sandbox.files.write("/tmp/note", "kept");
+		const origin = { origin: "https://page.example", "access-control-request-method": "GET" };
+		const asked = { ...origin, "access-control-request-headers": "x-access-token" };
+		const path = "/files?path=/tmp/note";
+		const preflight = () => ask({ path, method: "OPTIONS", headers: { ...routed(sandbox.sandboxId, AGENT), ...asked } });
+		const said = ({ status, headers }: Answer) => [
+			status,
+			...["origin", "methods", "headers", "max-age"].map(
+				(name) => headers[`access-control-${name === "max-age" ? "" : "allow-"}${name}`],
+			),
+		];
+		const awake = said(await preflight());
+		await sandbox.pause();
+		expect(said(await preflight())).toEqual(awake);
+		expect((await sandbox.getInfo()).state).toBe("paused");
+		const token = await rest("GET", `/sandboxes/${sandbox.sandboxId}`);
+		const headers = { ...routed(sandbox.sandboxId, AGENT), "x-access-token": token.body.envdAccessToken };
+		expect(await ask({ path, headers })).toMatchObject({ status: 200, body: "kept" });
 	});
 
 	test("is woken by a WebSocket", async () => {

@@ -136,8 +136,12 @@ export class World {
 		return this.control.forkSandbox(this.team, id, count, timeout, signal);
 	}
 
-	admit(id: string, change: { port?: number; accessToken?: string; trafficToken?: string } = {}): Promise<Admission> {
-		const request = { sandboxId: id, port: AGENT_PORT, accessToken: undefined, trafficToken: undefined, ...change };
+	admit(
+		id: string,
+		change: { port?: number; accessToken?: string; trafficToken?: string; preflight?: boolean } = {},
+	): Promise<Admission> {
+		const tokens = { accessToken: undefined, trafficToken: undefined };
+		const request = { sandboxId: id, port: AGENT_PORT, preflight: false, ...tokens, ...change };
 		return this.control.admit(request, signal);
 	}
 
