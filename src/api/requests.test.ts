@@ -97,6 +97,7 @@ describe("creating", () => {
 		[{ network: { rules: { "a.test": [{ transform: { headers: { a: 1 } } }] } } }, 400, "network.rules.a.test"],
 		[{ network: { egressProxy: { username: "a" } } }, 400, "network.egressProxy"],
 		[{ iam: { tokens: {} } }, 501, "iam"],
+		[{ mcp: {} }, 501, "mcp"],
 		[{ autoPauseMemory: false }, 400, "autoPause"],
 		[{ autoPauseMemory: false, autoPause: true, autoResume: { enabled: true } }, 400, "autoResume"],
 	])("refuses %o rather than ignore it", async (more, code, field) => {

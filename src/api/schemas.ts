@@ -77,6 +77,7 @@ export const NewSandbox = Type.Object({
 	),
 	metadata: Type.Optional(Texts),
 	envVars: Type.Optional(Texts),
+	mcp: Type.Optional(Type.Unknown()),
 	iam: Type.Optional(Type.Unknown()),
 	volumeMounts: Type.Optional(Type.Array(Type.Unknown())),
 });

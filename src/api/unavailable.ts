@@ -10,6 +10,7 @@ function unavailable(field: string, what: string): OffshootError {
 /** @throws OffshootError invalid_request, not_implemented */
 export function assertAvailable(body: Static<typeof NewSandbox>): void {
 	assertPlainProxy("network.egressProxy", body.network?.egressProxy);
+	if (body.mcp !== undefined) throw unavailable("mcp", "the MCP gateway is");
 	if (body.iam !== undefined) throw unavailable("iam", "identity tokens are");
 	if ((body.volumeMounts ?? []).length > 0) throw unavailable("volumeMounts", "volumes are");
 }

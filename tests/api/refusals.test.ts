@@ -120,7 +120,9 @@ test("what is not there yet is a 501 that says what to leave out", async () => {
 		status: 501,
 		body: { message: expect.stringContaining("network.egressProxy.tls") },
 	});
-	await expect(Sandbox.create({ ...sdk(), mcp: {} })).rejects.toThrow("template 'mcp-gateway' not found");
+	for (const template of ["mcp-gateway", "base"]) {
+		await expect(Sandbox.create(template, { ...sdk(), mcp: {} })).rejects.toThrow(/501: mcp: .*leave it out/);
+	}
 	for (const [status, routes] of LATER) {
 		for (const route of routes) {
 			const [method = "", path = ""] = route.split(" ");
