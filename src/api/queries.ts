@@ -1,6 +1,7 @@
 /** Query parameters that clients encode in ways of their own. */
 import type { IncomingHttpHeaders } from "node:http";
 import { OffshootError } from "../protocol/index.ts";
+import { MAX_ENTRIES } from "./schemas.ts";
 
 type Repeatable = string | readonly string[] | undefined;
 
@@ -19,6 +20,9 @@ export function listOf(value: Repeatable): readonly string[] | undefined {
 export function metadataOf(value: Repeatable): Readonly<Record<string, string>> {
 	const texts = value === undefined ? [] : typeof value === "string" ? [value] : value;
 	const pairs = texts.flatMap((text) => [...new URLSearchParams(text)]);
+	if (pairs.length > MAX_ENTRIES) {
+		throw new OffshootError("invalid_request", `validation error: metadata may have ${MAX_ENTRIES} pairs at most`);
+	}
 	return Object.fromEntries(pairs.map(([name, text]) => [decode(name), decode(text)]));
 }
 

@@ -128,6 +128,24 @@ describe("bad input", () => {
 		expect(api.control.calls).toEqual([]);
 	});
 
+	test("what may be many has a limit, and the field is named", async () => {
+		const metadata = (count: number) => Object.fromEntries(Array.from({ length: count }, (_, index) => [`k${index}`, "v"]));
+		const pairs = (count: number) => encodeURIComponent(new URLSearchParams(metadata(count)).toString());
+		const tags = (count: number) => Array.from({ length: count }, (_, index) => `t${index}`);
+		const statuses = async (count: number) => {
+			const made = await api.call("POST", "/v2/sandboxes", { templateID: "base", metadata: metadata(count) });
+			const lists = ["/v2/sandboxes", "/sandboxes"].map((path) => api.call("GET", `${path}?metadata=${pairs(count)}`));
+			const added = await api.call("POST", "/templates/tags", { target: "x:v1", tags: tags(count) });
+			const removed = await api.call("DELETE", "/templates/tags", { name: "x", tags: tags(count) });
+			const all = [made, ...(await Promise.all(lists)), added, removed];
+			return all.map(({ status, body }) => [status, /(metadata|tags) \D+ 256/.exec(body?.message)?.[1]]);
+		};
+		expect(await statuses(256)).toEqual([201, 200, 200, 201, 204].map((status) => [status, undefined]));
+		expect(await statuses(257)).toEqual(["metadata", "metadata", "metadata", "tags", "tags"].map((field) => [400, field]));
+		await api.call("GET", `/v2/sandboxes?state=${"running,".repeat(5_000)}`);
+		expect(api.control.calls.at(-1)?.[1]).toMatchObject({ states: ["running"] });
+	});
+
 	test.each(["{", '{"templateID":', "nonsense", "[".repeat(200_000), '{"a":"\\ud800"'])(
 		"malformed JSON is a 400",
 		async (text) => {

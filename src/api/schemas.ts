@@ -8,6 +8,10 @@ export const Seconds = (options: { description: string; default?: number; minimu
 	Type.Integer({ minimum: -MAX_SECONDS, maximum: MAX_SECONDS, ...options });
 
 const Texts = Type.Record(Type.String(), Type.String());
+
+/** Entries of a sandbox's metadata, pairs of a filter by it, and tags of one request: each is a value of a query. */
+export const MAX_ENTRIES = 256;
+const Metadata = Type.Record(Type.String(), Type.String(), { maxProperties: MAX_ENTRIES });
 const Time = Type.String({ format: "date-time" });
 
 export const ErrorAnswer = Type.Object({
@@ -75,7 +79,7 @@ export const NewSandbox = Type.Object({
 			rules: Type.Optional(Rules),
 		}),
 	),
-	metadata: Type.Optional(Texts),
+	metadata: Type.Optional(Metadata),
 	envVars: Type.Optional(Texts),
 	mcp: Type.Optional(Type.Unknown()),
 	iam: Type.Optional(Type.Unknown()),

@@ -33,6 +33,14 @@ async function createFive(world: World): Promise<readonly string[]> {
 }
 
 describe.concurrent("the list of sandboxes", () => {
+	it("finds a sandbox by as much metadata as it may have", async () => {
+		await using world = await World.open();
+		const metadata = Object.fromEntries(Array.from({ length: 256 }, (_, index) => [`key-${index}`, `${index}`]));
+		const { sandboxId } = await world.create({ metadata });
+		await world.create({ metadata: { ...metadata, "key-255": "other" } });
+		expect(await listAll(world, { metadata })).toEqual([sandboxId]);
+	});
+
 	it("merges running and paused ones, newest first, and reverses on demand", async () => {
 		await using world = await World.open();
 		const ids = await createFive(world);

@@ -142,7 +142,7 @@ function assertAutoPause({ autoPause, autoPauseMemory, autoResume }: Static<type
 }
 
 function statesOf(value: string | string[] | undefined): readonly SandboxState[] {
-	const states = listOf(value) ?? [];
+	const states = [...new Set(listOf(value))];
 	if (states.length === 0) return ["running", "paused"];
 	return states.map((state) => {
 		if (state === "running" || state === "paused") return state;

@@ -3,12 +3,13 @@ import { type Static, Type } from "typebox";
 import { type Catalog, TAG_SORTS } from "../../control/index.ts";
 import { parseTag } from "../../protocol/index.ts";
 import { type ApiContext, type App, teamOf } from "../app.ts";
-import { answers, Nothing } from "../schemas.ts";
+import { answers, MAX_ENTRIES, Nothing } from "../schemas.ts";
 import * as schemas from "../template-schemas.ts";
 
 const tags = ["templates"];
 const params = Type.Object({ templateID: Type.String() });
 
+const Tags = Type.Array(Type.String(), { maxItems: MAX_ENTRIES });
 const Limit = (otherwise: number) => Type.Integer({ minimum: 1, maximum: 100, default: otherwise });
 const NextCursor = Type.Union([Type.String(), Type.Null()]);
 
@@ -75,7 +76,7 @@ function changeRoutes(app: App, { control: { catalog } }: ApiContext): void {
 			schema: {
 				tags,
 				summary: "Point tags at a build",
-				body: Type.Object({ target: Type.String({ description: "name:tag" }), tags: Type.Array(Type.String()) }),
+				body: Type.Object({ target: Type.String({ description: "name:tag" }), tags: Tags }),
 				response: answers({ 201: Type.Object({ buildID: Type.String(), tags: Type.Array(Type.String()) }) }),
 			},
 		},
@@ -91,7 +92,7 @@ function changeRoutes(app: App, { control: { catalog } }: ApiContext): void {
 			schema: {
 				tags,
 				summary: "Remove tags",
-				body: Type.Object({ name: Type.String(), tags: Type.Array(Type.String()) }),
+				body: Type.Object({ name: Type.String(), tags: Tags }),
 				response: answers({ 204: Nothing }),
 			},
 		},
