@@ -6,6 +6,7 @@ import { randomUUID } from "node:crypto";
 import type { BuildRecord, SandboxRecord, TemplateRecord } from "../fleet/index.ts";
 import { newAccessToken, OffshootError, parseTemplateRef } from "../protocol/index.ts";
 import { type Core, now, orderKey, removeContainer } from "./core.ts";
+import { assertEnvs } from "./envs.ts";
 import type { Limits } from "./limits.ts";
 import { assertNetwork, copyNetwork, toEgress } from "./network.ts";
 import type { Operation } from "./operations.ts";
@@ -28,8 +29,10 @@ export async function createSandbox(
 	const limits = await core.limits.of(team.id);
 	assertTimeout(limits, request.timeout);
 	assertNetwork(request.network ?? {}, request);
+	assertEnvs(request.envs);
 	const ref = parseTemplateRef(request.templateRef, "templateID");
 	const { template, build } = await resolveBuild(core.fleet, team, ref);
+	assertEnvs(request.envs, build.envs);
 	const drafted = { ...draft(core, team, request, template, build), id: sandboxId };
 	return launch(core, drafted, { imageId: build.id, limits }, signal);
 }

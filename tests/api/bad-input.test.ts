@@ -71,6 +71,8 @@ describe("wrong values are answered 400 and the field is named", () => {
 		["templateID", { templateID: "../../etc/passwd" }, /templateID/],
 		["metadata", { templateID: "base", metadata: { a: 1 } }, /metadata/],
 		["envVars", { templateID: "base", envVars: ["x"] }, /envVars/],
+		["envVars", { templateID: "base", envVars: { "A=B": "x" } }, /envVars\.A=B/],
+		["envVars", { templateID: "base", envVars: { A: "\0" } }, /envVars\.A/],
 		["network", { templateID: "base", network: { denyOut: ["not-an-address"] } }, /denyOut/],
 	])("%s: %j", async (_field, body, expected) => {
 		const answer = await call("POST", "/v2/sandboxes", body);

@@ -15,6 +15,15 @@ async function made(body: object, path = "/v2/sandboxes"): Promise<{ sandboxID: 
 const detail = async (id: string) => (await rest("GET", `/sandboxes/${id}`)).body;
 const seconds = (from: string, to: string) => (Date.parse(to) - Date.parse(from)) / 1000;
 
+test("variables as large as they may be reach every command", async () => {
+	const envs = Object.fromEntries(Array.from({ length: 10 }, (_, n) => [`LARGE_${n}`, "x".repeat(100 * 1024)]));
+	const sandbox = await newSandbox("base", { envs: { ...envs, LONGEST: "x".repeat(20 * 1024) } });
+	const { stdout } = await sandbox.commands.run("echo $(( $(env | wc -c) > 1040000 )) $(printenv LARGE_9 | wc -c)");
+	expect(stdout).toBe("1 102401\n");
+	const { body } = await rest("POST", "/v2/sandboxes", { templateID: "base", envVars: { ...envs, MORE: "x".repeat(30 * 1024) } });
+	expect(body).toMatchObject({ code: 400, message: expect.stringContaining("envVars") });
+});
+
 test("requests are read however clients write them", async () => {
 	const { url, sdk: options } = inject("server");
 	expect((await fetch(`${url}/v2/sandboxes`, { headers: { Authorization: `Bearer ${options.apiKey}` } })).status).toBe(200);
