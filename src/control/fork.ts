@@ -21,7 +21,8 @@ const MAX_COUNT = 100;
 
 /**
  * @param timeout of each fork, s
- * @throws OffshootError invalid_request, not_found, conflict; the failure of one fork is in its result instead
+ * @throws OffshootError invalid_request, not_found, conflict; too_many or busy where there is no room for any of them. The
+ * failure of one fork is in its result instead
  */
 export async function fork(
 	core: Core,
@@ -33,7 +34,7 @@ export async function fork(
 	const limits = await core.limits.of(team.id);
 	assertCount(limits, options.count);
 	assertTimeout(limits, options.timeout);
-	const image = await captureForForks(core, team, sandboxId, options.signal);
+	const image = await captureForForks(core, team, { sandboxId, limits, signal: options.signal });
 	try {
 		const forks = Array.from({ length: options.count }, () =>
 			startFork(core, { ...image, limits }, options.timeout, options.signal),
@@ -52,7 +53,11 @@ interface ForkImage {
 	readonly facts: ArtifactFacts;
 }
 
-function captureForForks(core: Core, team: Team, sandboxId: string, signal: AbortSignal): Promise<ForkImage> {
+function captureForForks(
+	core: Core,
+	team: Team,
+	{ sandboxId, limits, signal }: { readonly sandboxId: string; readonly limits: Limits; readonly signal: AbortSignal },
+): Promise<ForkImage> {
 	const commit = async (source: SandboxRecord, facts: ArtifactFacts): Promise<ForkImage> => {
 		core.ledger.accept(await release(core.fleet, source));
 		return { source, facts };
@@ -63,12 +68,19 @@ function captureForForks(core: Core, team: Team, sandboxId: string, signal: Abor
 		() => core.ledger.owned(team, sandboxId),
 		{
 			go: (record) =>
-				core.operations.begin(record.id, "snapshotting", (operation) =>
-					capture(core, operation, record, { artifactId: newBuildId(), memory: true, envs: record.envs, signal, commit }),
-				),
+				core.operations.begin(record.id, "snapshotting", async (operation) => {
+					await assertRoomForOne(core, record, limits, AbortSignal.any([signal, operation.signal]));
+					const what = { artifactId: newBuildId(), memory: true, envs: record.envs, signal, commit };
+					return capture(core, operation, record, what);
+				}),
 		},
 		signal,
 	);
+}
+
+/** Takes a place and gives it back: where not even one fork could start, the source need not stand still for it. */
+function assertRoomForOne(core: Core, { teamId }: SandboxRecord, { maxConcurrent }: Limits, signal: AbortSignal): Promise<void> {
+	return core.quota.within({ teamId, maxConcurrent }, signal, async () => {});
 }
 
 async function startFork(

@@ -29,12 +29,29 @@ it("refuses to start what the node has no room for, before anything was begun", 
 	world.host.capacity = { memoryFreeBytes: 300 * MB, diskFreeBytes: 8_000 * MB };
 	await expect(world.create()).rejects.toMatchObject(noRoom(/300 MB of memory are free and 512 MB/));
 	await expect(world.connect(paused.sandboxId)).rejects.toMatchObject(noRoom(/memory/));
-	expect(await world.fork(running.sandboxId, 2)).toMatchObject([{ error: { code: 503 } }, { error: { code: 503 } }]);
+	await expect(world.fork(running.sandboxId, 2)).rejects.toMatchObject(noRoom(/memory/));
 	world.host.capacity = { memoryFreeBytes: 8_000 * MB, diskFreeBytes: 100 * MB };
 	await expect(world.create()).rejects.toMatchObject(noRoom(/100 MB of disk space are free and 256 MB/));
 	expect(await world.get(paused.sandboxId)).toMatchObject({ state: "paused" });
 	await world.checkInvariants();
 	world.host.capacity = { memoryFreeBytes: 8_000 * MB, diskFreeBytes: 8_000 * MB };
 	await world.connect(paused.sandboxId);
+	await world.checkInvariants();
+});
+
+it("refuses forks that have no room at all before their source stands still, and some of them where there is some", async () => {
+	await using world = await World.open({ maxConcurrent: 4 });
+	const source = await world.create();
+	world.control.nodes.setStatus(world.node.nodeId, "draining");
+	await expect(world.fork(source.sandboxId, 2)).rejects.toMatchObject(noRoom(/draining/));
+	await expect(world.fork("inone", 2)).rejects.toMatchObject({ code: "not_found" });
+	world.control.nodes.setStatus(world.node.nodeId, "ready");
+	const others = [await world.create(), await world.create(), await world.create()];
+	await expect(world.fork(source.sandboxId, 2)).rejects.toMatchObject({ code: "too_many" });
+	expect(world.faults.passed.filter((name) => name === "capture")).toEqual([]);
+	expect((await world.row(source.sandboxId)).state).toBe("running");
+	await world.kill(others[0]?.sandboxId ?? "");
+	const results = await world.fork(source.sandboxId, 2);
+	expect(results.map((result) => ("error" in result ? result.error.code : 201)).sort()).toEqual([201, 429]);
 	await world.checkInvariants();
 });
