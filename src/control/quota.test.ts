@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { World } from "./testing/world.ts";
+import { eventually, World } from "./testing/world.ts";
 
 const MB = 1024 * 1024;
 const noRoom = (what: RegExp) => ({
@@ -53,5 +53,23 @@ it("refuses forks that have no room at all before their source stands still, and
 	await world.kill(others[0]?.sandboxId ?? "");
 	const results = await world.fork(source.sandboxId, 2);
 	expect(results.map((result) => ("error" in result ? result.error.code : 201)).sort()).toEqual([201, 429]);
+	await world.checkInvariants();
+});
+
+it("gives a burst no more than the node has room for, though none of it shows in the node's figures yet", async () => {
+	await using world = await World.open();
+	world.host.capacity = { memoryFreeBytes: 1_000 * MB, diskFreeBytes: 8_000 * MB };
+	const burst = async (fit: number) => {
+		const held = world.faults.holdAt("start");
+		const refused: unknown[] = [];
+		const all = Array.from({ length: 20 }, () => world.create().catch((error: unknown) => refused.push(error)));
+		await eventually(() => expect(refused).toHaveLength(20 - fit));
+		for (const error of refused) expect(error).toMatchObject(noRoom(/MB of (memory|disk space) are free/));
+		held.release();
+		await Promise.all(all);
+	};
+	await burst(7);
+	world.host.capacity = { memoryFreeBytes: 8_000 * MB, diskFreeBytes: 265 * MB };
+	await burst(3);
 	await world.checkInvariants();
 });
