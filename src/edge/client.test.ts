@@ -29,9 +29,17 @@ beforeEach(async () => {
 	);
 	edge = await openEdge({}, (_req, res) => {
 		res.setHeader("content-type", "application/json");
-		res.end(JSON.stringify({ templateID: "base", sandboxID: "iabc", clientID: "x", envdVersion: "0.6.13", domain: "localhost" }));
+		res.end(
+			JSON.stringify({
+				templateID: "base",
+				sandboxID: "iabc00000000000000000",
+				clientID: "x",
+				envdVersion: "0.6.13",
+				domain: "localhost",
+			}),
+		);
 	});
-	edge.control.run("iabc", { address });
+	edge.control.run("iabc00000000000000000", { address });
 });
 
 afterEach(async () => {
@@ -39,7 +47,8 @@ afterEach(async () => {
 	await agent[Symbol.asyncDispose]();
 });
 
-const connect = () => Sandbox.connect("iabc", { apiKey: `e2b_${"0".repeat(40)}`, apiUrl: edge.url, sandboxUrl: edge.url });
+const connect = () =>
+	Sandbox.connect("iabc00000000000000000", { apiKey: `e2b_${"0".repeat(40)}`, apiUrl: edge.url, sandboxUrl: edge.url });
 
 test("a running command ends as a timeout that names the end of the sandbox when the sandbox is killed", async () => {
 	const sandbox = await connect();
@@ -50,7 +59,7 @@ test("a running command ends as a timeout that names the end of the sandbox when
 	const command = await sandbox.commands.run("work", { background: true, onStdout });
 	await expect.poll(() => output).toBe("working");
 	const waiting = command.wait();
-	edge.control.kill("iabc");
+	edge.control.kill("iabc00000000000000000");
 	const failure = await waiting.then(
 		() => undefined,
 		(error: unknown) => error,
@@ -63,6 +72,6 @@ test("a running command ends as a timeout that names the end of the sandbox when
 test("isRunning follows the sandbox", async () => {
 	const sandbox = await connect();
 	expect(await sandbox.isRunning()).toBe(true);
-	edge.control.kill("iabc");
+	edge.control.kill("iabc00000000000000000");
 	expect(await sandbox.isRunning()).toBe(false);
 });

@@ -7,7 +7,7 @@ import { type FakeGuest, type OpenEdge, openEdge, openGuest, rawConnection, rout
 
 let edge: OpenEdge;
 let guest: FakeGuest;
-const GONE = { sandboxId: "iabc", message: "The sandbox was not found", code: 502 };
+const GONE = { sandboxId: "iabc00000000000000000", message: "The sandbox was not found", code: 502 };
 
 beforeEach(async () => {
 	edge = await openEdge();
@@ -16,7 +16,7 @@ beforeEach(async () => {
 		res.writeHead(200, req.url === "/sized" ? { "content-length": 1000 } : {});
 		res.write("first");
 	});
-	edge.control.run("iabc");
+	edge.control.run("iabc00000000000000000");
 });
 
 afterEach(async () => {
@@ -24,14 +24,14 @@ afterEach(async () => {
 	await guest[Symbol.asyncDispose]();
 });
 
-const host = () => `Host: ${guest.port}-iabc.localhost`;
+const host = () => `Host: ${guest.port}-iabc00000000000000000.localhost`;
 
 describe("a stream whose sandbox ends", () => {
 	test.each(["/chunked", "/sized"])("is cut by FIN without being finished: %s", async (path) => {
 		const connection = rawConnection(edge.port);
 		connection.socket.write(`GET ${path} HTTP/1.1\r\n${host()}\r\n\r\n`);
 		await connection.until("first");
-		edge.control.kill("iabc");
+		edge.control.kill("iabc00000000000000000");
 		expect(await connection.end).toBe("fin");
 		expect(connection.received()).not.toMatch(/\r\n0\r\n/);
 		connection.socket.destroy();
@@ -43,7 +43,7 @@ describe("a stream whose sandbox ends", () => {
 		const block = `10000\r\n${"x".repeat(0x10000)}\r\n`;
 		const flood = setInterval(() => connection.socket.write(block), 1);
 		await connection.until("first");
-		edge.control.kill("iabc");
+		edge.control.kill("iabc00000000000000000");
 		expect(await connection.end).toBe("fin");
 		// Bytes sent after the FIN have to be swallowed too: a reset would fail these writes.
 		let reset = false;
@@ -60,8 +60,8 @@ describe("a stream whose sandbox ends", () => {
 		const connection = rawConnection(edge.port);
 		connection.socket.write(`GET /a HTTP/1.1\r\n${host()}\r\n\r\n`);
 		await connection.until("first");
-		edge.control.kill("iabc");
-		edge.control.run("iabc", { incarnation: 2 });
+		edge.control.kill("iabc00000000000000000");
+		edge.control.run("iabc00000000000000000", { incarnation: 2 });
 		connection.socket.write(`POST /b HTTP/1.1\r\n${host()}\r\nContent-Length: 1\r\n\r\nx`);
 		expect(await connection.end).toBe("fin");
 		await new Promise((resolve) => setTimeout(resolve, 50));
@@ -70,17 +70,17 @@ describe("a stream whose sandbox ends", () => {
 	});
 
 	test("leaves other sandboxes and other incarnations alone", async () => {
-		edge.control.run("iother");
+		edge.control.run("iother000000000000000");
 		const other = rawConnection(edge.port);
-		other.socket.write(`GET / HTTP/1.1\r\nHost: ${guest.port}-iother.localhost\r\n\r\n`);
+		other.socket.write(`GET / HTTP/1.1\r\nHost: ${guest.port}-iother000000000000000.localhost\r\n\r\n`);
 		await other.until("first");
-		edge.control.kill("iabc");
-		edge.control.run("iabc", { incarnation: 2 });
+		edge.control.kill("iabc00000000000000000");
+		edge.control.run("iabc00000000000000000", { incarnation: 2 });
 		const resumed = rawConnection(edge.port);
 		resumed.socket.write(`GET / HTTP/1.1\r\n${host()}\r\n\r\n`);
 		await resumed.until("first");
-		edge.control.run("iabc", { incarnation: 2 });
-		for (const announced of [0, 1]) edge.control.kill("iabc", announced);
+		edge.control.run("iabc00000000000000000", { incarnation: 2 });
+		for (const announced of [0, 1]) edge.control.kill("iabc00000000000000000", announced);
 		await new Promise((resolve) => setTimeout(resolve, 50));
 		expect([other.socket.readyState, resumed.socket.readyState]).toEqual(["open", "open"]);
 		other.socket.destroy();
@@ -101,7 +101,7 @@ describe("a stream whose sandbox ends", () => {
 		const connection = rawConnection(edge.port);
 		connection.socket.write(`GET / HTTP/1.1\r\n${host()}\r\n\r\n`);
 		await connection.until("first");
-		edge.control.kill("iabc");
+		edge.control.kill("iabc00000000000000000");
 		await connection.end;
 		await once(connection.socket.end(), "close");
 	});
@@ -109,9 +109,9 @@ describe("a stream whose sandbox ends", () => {
 
 describe("a request without an answer yet", () => {
 	test("is answered 502 when its sandbox ends", async () => {
-		const answer = fetch(`${edge.url}/silent`, { headers: routing("iabc", guest.port) });
+		const answer = fetch(`${edge.url}/silent`, { headers: routing("iabc00000000000000000", guest.port) });
 		await once(guest.server, "request");
-		edge.control.kill("iabc");
+		edge.control.kill("iabc00000000000000000");
 		expect((await answer).status).toBe(502);
 		expect(await (await answer).json()).toEqual(GONE);
 	});
@@ -120,7 +120,7 @@ describe("a request without an answer yet", () => {
 		const connection = rawConnection(edge.port);
 		connection.socket.write(`POST /silent HTTP/1.1\r\n${host()}\r\nContent-Length: 10\r\n\r\n12345`);
 		await once(guest.server, "request");
-		edge.control.kill("iabc");
+		edge.control.kill("iabc00000000000000000");
 		await connection.until("The sandbox was not found");
 		connection.socket.write(`67890GET /api HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`);
 		expect(await connection.end).toBe("fin");
@@ -130,26 +130,26 @@ describe("a request without an answer yet", () => {
 
 	test("is answered 502 when the sandbox ends while the port is being dialled", async () => {
 		await guest[Symbol.asyncDispose]();
-		const answer = fetch(edge.url, { headers: routing("iabc", guest.port) });
+		const answer = fetch(edge.url, { headers: routing("iabc00000000000000000", guest.port) });
 		await expect.poll(() => edge.control.asked.length).toBe(1);
 		await new Promise((resolve) => setTimeout(resolve, 50));
-		edge.control.kill("iabc");
+		edge.control.kill("iabc00000000000000000");
 		expect(await (await answer).json()).toEqual(GONE);
 	});
 
 	test("that was admitted to an incarnation which has just ended is admitted anew", async () => {
-		edge.control.kill("iabc", 1);
-		edge.control.run("iabc", { incarnation: 1 });
-		const answer = await fetch(edge.url, { headers: routing("iabc", guest.port) });
+		edge.control.kill("iabc00000000000000000", 1);
+		edge.control.run("iabc00000000000000000", { incarnation: 1 });
+		const answer = await fetch(edge.url, { headers: routing("iabc00000000000000000", guest.port) });
 		expect(await answer.json()).toEqual(GONE);
-		edge.control.run("iabc", { incarnation: 2 });
-		const again = await fetch(edge.url, { headers: routing("iabc", guest.port) });
+		edge.control.run("iabc00000000000000000", { incarnation: 2 });
+		const again = await fetch(edge.url, { headers: routing("iabc00000000000000000", guest.port) });
 		expect(again.status).toBe(200);
 		await again.body?.cancel();
 	});
 
 	test("is answered 503, not 502, when the server stops: the sandbox lives on", async () => {
-		const answer = fetch(`${edge.url}/silent`, { headers: routing("iabc", guest.port) });
+		const answer = fetch(`${edge.url}/silent`, { headers: routing("iabc00000000000000000", guest.port) });
 		await once(guest.server, "request");
 		const closed = edge[Symbol.asyncDispose]();
 		expect((await answer).status).toBe(503);
@@ -159,10 +159,10 @@ describe("a request without an answer yet", () => {
 
 	test("is answered with the port's 502 when the guest breaks the connection", async () => {
 		guest.server.removeAllListeners("request").on("request", (req) => req.socket.resetAndDestroy());
-		const answer = await fetch(edge.url, { method: "POST", body: "x", headers: routing("iabc", guest.port) });
+		const answer = await fetch(edge.url, { method: "POST", body: "x", headers: routing("iabc00000000000000000", guest.port) });
 		expect(answer.status).toBe(502);
 		expect(await answer.json()).toEqual({
-			sandboxId: "iabc",
+			sandboxId: "iabc00000000000000000",
 			message: "The sandbox is running but port is not open",
 			port: guest.port,
 			code: 502,
@@ -178,7 +178,10 @@ describe("a WebSocket", () => {
 	});
 
 	const open = async (options = {}) => {
-		const socket = new WebSocket(`ws://127.0.0.1:${edge.port}/ws?x=1`, { headers: routing("iabc", guest.port), ...options });
+		const socket = new WebSocket(`ws://127.0.0.1:${edge.port}/ws?x=1`, {
+			headers: routing("iabc00000000000000000", guest.port),
+			...options,
+		});
 		await once(socket, "open");
 		return socket;
 	};
@@ -203,15 +206,15 @@ describe("a WebSocket", () => {
 		});
 		const flood = setInterval(() => socket.readyState === WebSocket.OPEN && socket.send(Buffer.alloc(100_000)), 1);
 		await once(socket, "message");
-		edge.control.kill("iabc");
+		edge.control.kill("iabc00000000000000000");
 		const [code] = await once(socket, "close");
 		clearInterval(flood);
 		expect([code, failure]).toEqual([1006, undefined]);
 	});
 
 	test("to a sandbox that is not there is refused with the ordinary answer", async () => {
-		edge.control.kill("iabc");
-		const socket = new WebSocket(`ws://127.0.0.1:${edge.port}`, { headers: routing("iabc", guest.port) });
+		edge.control.kill("iabc00000000000000000");
+		const socket = new WebSocket(`ws://127.0.0.1:${edge.port}`, { headers: routing("iabc00000000000000000", guest.port) });
 		const [, res] = await once(socket, "unexpected-response");
 		expect(res.statusCode).toBe(502);
 		res.resume();
@@ -243,7 +246,7 @@ test("an upgraded connection passes raw bytes, first bytes and half closes", asy
 	});
 	// What runs over HTTP/2 the edge could not see.
 	const wish = { Connection: "Upgrade", Upgrade: "h2c, echo" };
-	const req = request(edge.url, { headers: { ...routing("iabc", guest.port), ...wish } });
+	const req = request(edge.url, { headers: { ...routing("iabc00000000000000000", guest.port), ...wish } });
 	req.end();
 	const [res, socket, head] = (await once(req, "upgrade")) as [unknown, Socket, Buffer];
 	expect(res).toMatchObject({ statusCode: 101, headers: { upgrade: "echo" } });

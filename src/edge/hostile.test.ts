@@ -14,7 +14,7 @@ beforeEach(async () => {
 	edge = await openEdge({ connectionLimit: 3 });
 	controlPort = await openGuest((_req, res) => res.end("control"), address, CONTROL_PORT);
 	agent = await openGuest((_req, res) => res.end("agent"), address, 49983);
-	edge.control.run("iabc", { address });
+	edge.control.run("iabc00000000000000000", { address });
 });
 
 afterEach(async () => {
@@ -24,16 +24,16 @@ afterEach(async () => {
 });
 
 describe("the control port", () => {
-	const id = "E2b-Sandbox-Id: iabc";
+	const id = "E2b-Sandbox-Id: iabc00000000000000000";
 	const upgrade = (protocol: string) => [
 		"Connection: Upgrade, HTTP2-Settings",
 		`Upgrade: ${protocol}`,
 		"HTTP2-Settings: AAMAAABk",
 	];
 	test.each<[string, ...string[]]>([
-		["host", "GET / HTTP/1.1", "Host: 49982-iabc.localhost"],
-		["host with a port", "GET / HTTP/1.1", "Host: 49982-iabc.localhost:49983"],
-		["upper case host", "GET / HTTP/1.1", "HOST: 49982-IABC.LOCALHOST"],
+		["host", "GET / HTTP/1.1", "Host: 49982-iabc00000000000000000.localhost"],
+		["host with a port", "GET / HTTP/1.1", "Host: 49982-iabc00000000000000000.localhost:49983"],
+		["upper case host", "GET / HTTP/1.1", "HOST: 49982-IABC00000000000000000.LOCALHOST"],
 		["headers", "GET / HTTP/1.1", "Host: localhost", id, "E2b-Sandbox-Port: 49982"],
 		["padded header", "GET / HTTP/1.1", "Host: localhost", id, "E2b-Sandbox-Port:   49982\t"],
 		["hexadecimal", "GET / HTTP/1.1", "Host: localhost", id, "E2b-Sandbox-Port: 0xc33e"],
@@ -41,11 +41,15 @@ describe("the control port", () => {
 		["sign", "GET / HTTP/1.1", "Host: localhost", id, "E2b-Sandbox-Port: +49982"],
 		["overflow", "GET / HTTP/1.1", "Host: localhost", id, "E2b-Sandbox-Port: 115518"],
 		["two port headers", "GET / HTTP/1.1", "Host: localhost", id, "E2b-Sandbox-Port: 49983", "E2b-Sandbox-Port: 49982"],
-		["two hosts", "GET / HTTP/1.1", "Host: 49983-iabc.localhost", "Host: 49982-iabc.localhost"],
-		["absolute target", "GET http://49982-iabc.localhost/ HTTP/1.1", "Host: 49983-iabc.localhost"],
-		["h2c upgrade", "GET / HTTP/1.1", "Host: 49982-iabc.localhost", ...upgrade("h2c")],
-		["WebSocket upgrade", "GET /init HTTP/1.1", "Host: 49982-iabc.localhost", ...upgrade("websocket")],
-		["CONNECT", "CONNECT 49982-iabc.localhost:49982 HTTP/1.1", "Host: 49983-iabc.localhost"],
+		["two hosts", "GET / HTTP/1.1", "Host: 49983-iabc00000000000000000.localhost", "Host: 49982-iabc00000000000000000.localhost"],
+		[
+			"absolute target",
+			"GET http://49982-iabc00000000000000000.localhost/ HTTP/1.1",
+			"Host: 49983-iabc00000000000000000.localhost",
+		],
+		["h2c upgrade", "GET / HTTP/1.1", "Host: 49982-iabc00000000000000000.localhost", ...upgrade("h2c")],
+		["WebSocket upgrade", "GET /init HTTP/1.1", "Host: 49982-iabc00000000000000000.localhost", ...upgrade("websocket")],
+		["CONNECT", "CONNECT 49982-iabc00000000000000000.localhost:49982 HTTP/1.1", "Host: 49983-iabc00000000000000000.localhost"],
 		["prior knowledge of HTTP/2", "PRI * HTTP/2.0", "", "SM"],
 	])("is not reached by %s", async (_name, start, ...rest) => {
 		const lines = [start, ...rest.slice(0, 1), "Connection: close", ...rest.slice(1)];
@@ -55,16 +59,16 @@ describe("the control port", () => {
 	});
 
 	test("is refused without waking the sandbox", async () => {
-		const answer = await fetch(edge.url, { headers: routing("iabc", CONTROL_PORT) });
+		const answer = await fetch(edge.url, { headers: routing("iabc00000000000000000", CONTROL_PORT) });
 		expect(answer.status).toBe(403);
-		expect(await answer.json()).toMatchObject({ sandboxId: "iabc", port: CONTROL_PORT, code: 403 });
+		expect(await answer.json()).toMatchObject({ sandboxId: "iabc00000000000000000", port: CONTROL_PORT, code: 403 });
 		expect(edge.control.asked).toEqual([]);
 	});
 });
 
 describe("a second request hidden in the first", () => {
 	const hidden = "POST /init HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n";
-	const host = "Host: 49983-iabc.localhost";
+	const host = "Host: 49983-iabc00000000000000000.localhost";
 
 	test.each<[string, string[]]>([
 		["length and chunks", ["Content-Length: 4", "Transfer-Encoding: chunked", "", `0\r\n\r\n${hidden}`]],
@@ -84,7 +88,7 @@ describe("a second request hidden in the first", () => {
 			const connection = rawConnection(edge.port);
 			const upgrade = `Connection: Upgrade, HTTP2-Settings\r\nUpgrade: ${protocols}\r\nHTTP2-Settings: AAMAAABk`;
 			connection.socket.write(
-				`GET /a HTTP/1.1\r\n${host}\r\n${upgrade}\r\n\r\nGET /b HTTP/1.1\r\nHost: 49982-iabc.localhost\r\n\r\n`,
+				`GET /a HTTP/1.1\r\n${host}\r\n${upgrade}\r\n\r\nGET /b HTTP/1.1\r\nHost: 49982-iabc00000000000000000.localhost\r\n\r\n`,
 			);
 			expect(await connection.end).toBe("fin");
 			expect(connection.received()).toMatch(/200 OK[\s\S]*Connection: close[\s\S]*agent$/);
@@ -111,17 +115,20 @@ describe("a second request hidden in the first", () => {
 });
 
 describe("an upgrade behind a request that is still being answered", () => {
-	test.each(["iabc", "inone"])("ends that connection and nothing else: %s", async (sandboxId) => {
-		agent.server.removeAllListeners("request").on("request", (_req, res) => res.writeHead(200).write("slow"));
-		const connection = rawConnection(edge.port);
-		connection.socket.write("GET / HTTP/1.1\r\nHost: 49983-iabc.localhost\r\n\r\n");
-		await connection.until("slow");
-		const upgrade = "Connection: Upgrade\r\nUpgrade: websocket";
-		connection.socket.write(`GET / HTTP/1.1\r\nHost: 49983-${sandboxId}.localhost\r\n${upgrade}\r\n\r\n`);
-		await connection.end;
-		expect((await fetch(edge.url)).status).toBe(200);
-		connection.socket.destroy();
-	});
+	test.each(["iabc00000000000000000", "inone0000000000000000"])(
+		"ends that connection and nothing else: %s",
+		async (sandboxId) => {
+			agent.server.removeAllListeners("request").on("request", (_req, res) => res.writeHead(200).write("slow"));
+			const connection = rawConnection(edge.port);
+			connection.socket.write("GET / HTTP/1.1\r\nHost: 49983-iabc00000000000000000.localhost\r\n\r\n");
+			await connection.until("slow");
+			const upgrade = "Connection: Upgrade\r\nUpgrade: websocket";
+			connection.socket.write(`GET / HTTP/1.1\r\nHost: 49983-${sandboxId}.localhost\r\n${upgrade}\r\n\r\n`);
+			await connection.end;
+			expect((await fetch(edge.url)).status).toBe(200);
+			connection.socket.destroy();
+		},
+	);
 });
 
 describe("answers of the edge", () => {
@@ -132,19 +139,29 @@ describe("answers of the edge", () => {
 	};
 
 	test("name what is wrong with the address", async () => {
-		expect(await ask({ "E2b-Sandbox-Id": "iabc" })).toEqual([400, "missing header"]);
-		expect(await ask(routing("iabc", 70_000))).toEqual([400, "Invalid sandbox port"]);
-		expect(await ask(routing("no-dash", 80))).toEqual([400, "Invalid sandbox ID"]);
+		expect(await ask({ "E2b-Sandbox-Id": "iabc00000000000000000" })).toEqual([400, "missing header"]);
+		expect(await ask(routing("iabc00000000000000000", 70_000))).toEqual([400, "Invalid sandbox port"]);
+		expect(await ask(routing("no_dash", 80))).toEqual([400, "Invalid sandbox ID"]);
 	});
 
+	test.each(["10-0-0-5.nip.io", "2-node.example.com", "3d-lab.example.com", "8000-iabc.sbx.test"])(
+		"are not given for the server's own name %s: it is the API's, and headers count there",
+		async (host) => {
+			const own = ["GET / HTTP/1.1", `Host: ${host}`, "Connection: close"];
+			expect(await rawRequest(edge.port, ...own)).toMatch(/x-room: api/);
+			const routed = Object.entries(routing("iabc00000000000000000", 49983)).map(([name, value]) => `${name}: ${value}`);
+			expect(await rawRequest(edge.port, ...own, ...routed)).toMatch(/agent$/);
+		},
+	);
+
 	test("tell a missing sandbox from a closed port", async () => {
-		expect(await ask(routing("inone", 80))).toEqual([
+		expect(await ask(routing("inone0000000000000000", 80))).toEqual([
 			502,
-			{ sandboxId: "inone", message: "The sandbox was not found", code: 502 },
+			{ sandboxId: "inone0000000000000000", message: "The sandbox was not found", code: 502 },
 		]);
-		expect(await ask(routing("iabc", 1))).toEqual([
+		expect(await ask(routing("iabc00000000000000000", 1))).toEqual([
 			502,
-			{ sandboxId: "iabc", message: "The sandbox is running but port is not open", port: 1, code: 502 },
+			{ sandboxId: "iabc00000000000000000", message: "The sandbox is running but port is not open", port: 1, code: 502 },
 		]);
 	});
 
@@ -161,13 +178,13 @@ describe("answers of the edge", () => {
 		]);
 		expect(await ask({ ...target, "E2B-Traffic-Access-Token": "right" })).toEqual([200, "web"]);
 		const { address } = agent.server.address() as { address: string };
-		edge.control.run("iabc", { address, trafficToken: "right" });
-		expect(await ask(routing("iabc", 49983))).toEqual([200, "agent"]);
+		edge.control.run("iabc00000000000000000", { address, trafficToken: "right" });
+		expect(await ask(routing("iabc00000000000000000", 49983))).toEqual([200, "agent"]);
 	});
 
 	test("hide the agent's control paths", async () => {
 		const path = "/%69nit?x=1";
-		expect(await ask(routing("iabc", 49983), path)).toMatchObject([404, { path, code: 404 }]);
+		expect(await ask(routing("iabc00000000000000000", 49983), path)).toMatchObject([404, { path, code: 404 }]);
 	});
 
 	test("pass on what control decided", async () => {
@@ -184,10 +201,10 @@ describe("answers of the edge", () => {
 		edge.control.hold = new Promise((resolve) => {
 			decide = resolve;
 		});
-		const answer = ask({ ...routing("iabc", 49983), "X-Access-Token": "tok" });
+		const answer = ask({ ...routing("iabc00000000000000000", 49983), "X-Access-Token": "tok" });
 		await expect.poll(() => edge.control.asked.length).toBe(1);
 		expect(edge.control.asked[0]).toEqual({
-			sandboxId: "iabc",
+			sandboxId: "iabc00000000000000000",
 			port: 49983,
 			accessToken: "tok",
 			trafficToken: undefined,
@@ -220,15 +237,15 @@ describe("answers of the edge", () => {
 		agent.server.removeAllListeners("request").on("request", () => {});
 		const leaving = new AbortController();
 		for (let count = 0; count < 3; count++) {
-			fetch(edge.url, { headers: routing("iabc", 49983), signal: leaving.signal }).catch(() => {});
+			fetch(edge.url, { headers: routing("iabc00000000000000000", 49983), signal: leaving.signal }).catch(() => {});
 		}
 		await expect.poll(() => edge.control.asked.length).toBe(3);
-		expect(await ask(routing("iabc", 49983))).toMatchObject([429, { connectionLimit: 3, code: 429 }]);
+		expect(await ask(routing("iabc00000000000000000", 49983))).toMatchObject([429, { connectionLimit: 3, code: 429 }]);
 		leaving.abort();
 	});
 
 	test("are pages for people and JSON for programs", async () => {
-		const agentHeader = { "User-Agent": "Mozilla/5.0 (X11; Linux x86_64)", ...routing("inone", 80) };
+		const agentHeader = { "User-Agent": "Mozilla/5.0 (X11; Linux x86_64)", ...routing("inone0000000000000000", 80) };
 		const page = await fetch(edge.url, { headers: { ...agentHeader, Accept: "text/html,*/*" } });
 		expect(page.headers.get("content-type")).toContain("text/html");
 		expect(await page.text()).toContain("The sandbox was not found");
@@ -257,10 +274,10 @@ test("a body's length counts behind a thousand other fields too", async () => {
 	await once(raw, "listening");
 	const bound = raw.address();
 	if (bound === null || typeof bound === "string") throw new Error("no port");
-	edge.control.run("iraw");
+	edge.control.run("iraw00000000000000000");
 	const client = rawConnection(edge.port);
 	const many = Array.from({ length: 1010 }, () => "a: b");
-	const head = ["POST / HTTP/1.1", `Host: ${bound.port}-iraw.localhost`, ...many, "Content-Length: 3"];
+	const head = ["POST / HTTP/1.1", `Host: ${bound.port}-iraw00000000000000000.localhost`, ...many, "Content-Length: 3"];
 	client.socket.write(`${head.join("\r\n")}\r\n\r\nabc`);
 	expect(await received.promise).toContain("\r\nContent-Length: 3\r\n");
 	client.socket.destroy();

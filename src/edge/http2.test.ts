@@ -44,7 +44,7 @@ beforeEach(async () => {
 			res.end();
 		});
 	});
-	edge.control.run("iabc");
+	edge.control.run("iabc00000000000000000");
 	client = connect(edge.tlsUrl, { rejectUnauthorized: false });
 });
 
@@ -54,7 +54,7 @@ afterEach(async () => {
 	await guest[Symbol.asyncDispose]();
 });
 
-const host = (sandboxId = "iabc", port = guest.port) => `${port}-${sandboxId}.sbx.test`;
+const host = (sandboxId = "iabc00000000000000000", port = guest.port) => `${port}-${sandboxId}.sbx.test`;
 
 interface Outcome {
 	readonly headers: Record<string, unknown>;
@@ -121,7 +121,7 @@ describe("a request over HTTP/2", () => {
 
 	test("goes by routing headers on the shared host, and to the API without them", async () => {
 		const shared = { ":authority": "sandbox.sbx.test" };
-		expect((await ask({ ...shared, ...routing("iabc", guest.port) })).headers[":status"]).toBe(201);
+		expect((await ask({ ...shared, ...routing("iabc00000000000000000", guest.port) })).headers[":status"]).toBe(201);
 		expect(await ask({ ":authority": "api.sbx.test", ":method": "POST", ":path": "/sandboxes" }, "{}")).toMatchObject({
 			headers: { ":status": 200, "x-room": "api" },
 			body: "POST /sandboxes {}",
@@ -141,7 +141,7 @@ describe("a request over HTTP/2", () => {
 		}).listen(0, "127.0.0.1");
 		await once(wrong, "listening");
 		const { port } = wrong.address() as AddressInfo;
-		const answer = await ask({ ":authority": host("iabc", port) });
+		const answer = await ask({ ":authority": host("iabc00000000000000000", port) });
 		wrong.close();
 		expect(answer).toMatchObject({ headers: { ":status": status, "x-y": "z" }, body: "", code: 0, complete: true });
 	});
@@ -169,17 +169,17 @@ const pause = (ms: number) => new Promise<false>((resolve) => setTimeout(() => r
 
 describe("when a sandbox ends", () => {
 	test("its streams are reset with INTERNAL_ERROR, those of others on the same connection go on", async () => {
-		edge.control.run("iother");
+		edge.control.run("iother000000000000000");
 		let goneAway = false;
 		client.on("goaway", () => {
 			goneAway = true;
 		});
 		const mine = send({ ":path": "/stream" });
-		const other = send({ ":path": "/stream", ":authority": host("iother") });
+		const other = send({ ":path": "/stream", ":authority": host("iother000000000000000") });
 		await Promise.all([once(mine.stream, "data"), once(other.stream, "data")]);
-		edge.control.kill("iabc");
+		edge.control.kill("iabc00000000000000000");
 		expect(await mine.outcome).toMatchObject({ headers: { ":status": 200 }, body: "first", complete: false, code: 2 });
-		expect((await ask({ ":authority": host("iother") })).headers[":status"]).toBe(201);
+		expect((await ask({ ":authority": host("iother000000000000000") })).headers[":status"]).toBe(201);
 		expect([other.stream.destroyed, goneAway, client.closed]).toEqual([false, false, false]);
 	});
 
@@ -187,46 +187,55 @@ describe("when a sandbox ends", () => {
 		const stream = client.request({ ":authority": host(), ":path": "/stream", ":method": "POST" });
 		stream.write("x".repeat(100_000));
 		await once(stream, "data");
-		edge.control.kill("iabc");
+		edge.control.kill("iabc00000000000000000");
 		await expect(once(stream, "close")).rejects.toThrow("INTERNAL_ERROR");
 	});
 
 	test("a request without an answer yet is answered 502", async () => {
 		const { outcome } = send({ ":path": "/silent" });
 		await once(guest.server, "request");
-		edge.control.kill("iabc");
+		edge.control.kill("iabc00000000000000000");
 		const { headers, body, code } = await outcome;
 		expect([headers[":status"], headers["access-control-allow-origin"], code]).toEqual([502, "*", 0]);
-		expect(JSON.parse(body)).toEqual({ sandboxId: "iabc", message: "The sandbox was not found", code: 502 });
+		expect(JSON.parse(body)).toEqual({ sandboxId: "iabc00000000000000000", message: "The sandbox was not found", code: 502 });
 	});
 });
 
 describe("the control port", () => {
 	test.each<[string, OutgoingHttpHeaders]>([
-		["authority", { ":authority": "49982-iabc.sbx.test" }],
-		["authority against the host", { ":authority": "49983-iabc.sbx.test", host: "49982-iabc.sbx.test" }],
-		["host against the authority", { ":authority": "49982-iabc.sbx.test", host: "49983-iabc.sbx.test" }],
-		["routing headers", { ":authority": "sandbox.sbx.test", ...routing("iabc", 49982) }],
-		["absolute path", { ":authority": "49983-iabc.sbx.test", ":path": "http://49982-iabc.sbx.test/" }],
+		["authority", { ":authority": "49982-iabc00000000000000000.sbx.test" }],
+		[
+			"authority against the host",
+			{ ":authority": "49983-iabc00000000000000000.sbx.test", host: "49982-iabc00000000000000000.sbx.test" },
+		],
+		[
+			"host against the authority",
+			{ ":authority": "49982-iabc00000000000000000.sbx.test", host: "49983-iabc00000000000000000.sbx.test" },
+		],
+		["routing headers", { ":authority": "sandbox.sbx.test", ...routing("iabc00000000000000000", 49982) }],
+		[
+			"absolute path",
+			{ ":authority": "49983-iabc00000000000000000.sbx.test", ":path": "http://49982-iabc00000000000000000.sbx.test/" },
+		],
 	])("is not reached by %s", async (_name, headers) => {
 		const address = ownAddress();
 		await using control = await openGuest((_req, res) => res.end("control"), address, CONTROL_PORT);
-		edge.control.run("iabc", { address });
+		edge.control.run("iabc00000000000000000", { address });
 		const { headers: answer, code } = await ask(headers);
 		expect(code === 0 ? answer[":status"] : "refused").toBeOneOf([400, 403, "refused"]);
 		expect(control.requests).toEqual([]);
 	});
 
 	test("is not reached by CONNECT", async () => {
-		const { outcome } = send({ ":method": "CONNECT", ":authority": "49982-iabc.sbx.test:49982" });
+		const { outcome } = send({ ":method": "CONNECT", ":authority": "49982-iabc00000000000000000.sbx.test:49982" });
 		expect((await outcome).headers[":status"]).toBe(405);
 	});
 });
 
 test.each([
-	["49983-iabc.sbx.test", "h2"],
+	["49983-iabc00000000000000000.sbx.test", "h2"],
 	["api.sbx.test", "h2"],
-	["49999-iabc.sbx.test", "http/1.1"],
+	["49999-iabc00000000000000000.sbx.test", "http/1.1"],
 ])("clients of %s that can do both get %s", async (servername, protocol) => {
 	const { port, hostname: address } = new URL(edge.tlsUrl);
 	const ALPNProtocols = ["h2", "http/1.1"];
@@ -251,14 +260,14 @@ describe("a guest's answer that HTTP/2 has no room for", () => {
 
 	test.each(UNSENDABLE)("%s twice: is answered 502", async (field) => {
 		await using raw = await answering(`HTTP/1.1 200 OK\r\n${field}: 1\r\n${field}: 2\r\nContent-Length: 0\r\n\r\n`);
-		expect((await ask({ ":authority": host("iabc", raw.port) })).headers[":status"]).toBe(502);
+		expect((await ask({ ":authority": host("iabc00000000000000000", raw.port) })).headers[":status"]).toBe(502);
 	});
 
 	test("fields of one connection, in head and trailers: are left out", async () => {
 		const fields = "HTTP2-Settings: a\r\nTE: gzip\r\n";
 		const head = `HTTP/1.1 200 OK\r\n${fields}Transfer-Encoding: chunked\r\n\r\n`;
 		await using raw = await answering(`${head}2\r\nhi\r\n0\r\n${fields}Connection: x\r\nX-Sum: done\r\n\r\n`);
-		const { headers, body } = await ask({ ":authority": host("iabc", raw.port) });
+		const { headers, body } = await ask({ ":authority": host("iabc00000000000000000", raw.port) });
 		expect([headers[":status"], body]).toEqual([200, "hi"]);
 		expect(headers).not.toHaveProperty("http2-settings");
 		expect((await ask({ ":path": "/" })).headers[":status"]).toBe(201);
@@ -304,19 +313,19 @@ describe("a WebSocket on a stream of HTTP/2", () => {
 
 	test("is dropped when its sandbox ends, and nothing else of its connection", async () => {
 		echo();
-		edge.control.run("iother");
+		edge.control.run("iother000000000000000");
 		const { stream } = await open();
-		edge.control.kill("iabc");
+		edge.control.kill("iabc00000000000000000");
 		await new Promise((resolve) => stream.resume().once("close", resolve));
 		expect(stream.rstCode).toBe(constants.NGHTTP2_INTERNAL_ERROR);
-		expect((await ask({ ":authority": host("iother") })).headers[":status"]).toBe(201);
+		expect((await ask({ ":authority": host("iother000000000000000") })).headers[":status"]).toBe(201);
 	});
 
 	test("is refused as any request is: by the guest, for a missing sandbox, without a token, at the control port", async () => {
 		expect((await open()).answer[":status"]).toBe(502);
-		expect((await open({ ":authority": host("inone") })).answer[":status"]).toBe(502);
-		expect((await open({ ":authority": host("iabc", CONTROL_PORT) })).answer[":status"]).toBe(403);
-		edge.control.run("iabc", { trafficToken: "secret" });
+		expect((await open({ ":authority": host("inone0000000000000000") })).answer[":status"]).toBe(502);
+		expect((await open({ ":authority": host("iabc00000000000000000", CONTROL_PORT) })).answer[":status"]).toBe(403);
+		edge.control.run("iabc00000000000000000", { trafficToken: "secret" });
 		expect((await open()).answer[":status"]).toBe(403);
 	});
 
@@ -345,7 +354,7 @@ describe("HTTP/1.1 on the encrypted listener", () => {
 		const [response] = await once(call, "response");
 		await once(response, "data");
 		expect(guest.requests[0]?.headers["x-forwarded-proto"]).toBe("https");
-		edge.control.kill("iabc");
+		edge.control.kill("iabc00000000000000000");
 		const [error] = await once(response, "error");
 		expect([error.code, response.complete]).toEqual(["ECONNRESET", false]);
 	});
@@ -358,7 +367,7 @@ describe("HTTP/1.1 on the encrypted listener", () => {
 		socket.send("hello");
 		const [answer] = await once(socket, "message");
 		expect(String(answer)).toBe("HELLO");
-		edge.control.kill("iabc");
+		edge.control.kill("iabc00000000000000000");
 		expect((await once(socket, "close"))[0]).toBe(1006);
 	});
 });

@@ -28,7 +28,7 @@ beforeEach(async () => {
 		res.writeHead(200);
 		req.pipe(res);
 	});
-	edge.control.run("iabc");
+	edge.control.run("iabc00000000000000000");
 });
 
 afterEach(async () => {
@@ -36,7 +36,7 @@ afterEach(async () => {
 	await guest[Symbol.asyncDispose]();
 });
 
-const to = (port = guest.port) => ({ headers: routing("iabc", port) });
+const to = (port = guest.port) => ({ headers: routing("iabc00000000000000000", port) });
 
 describe("what reaches the guest", () => {
 	test("method, path, query and body, with the forwarding headers and without the traffic token", async () => {
@@ -58,7 +58,7 @@ describe("what reaches the guest", () => {
 	});
 
 	test("the masked host with the port filled in", async () => {
-		edge.control.run("iabc", { maskRequestHost: `custom-host.example.com:$${"{PORT}"}` });
+		edge.control.run("iabc00000000000000000", { maskRequestHost: `custom-host.example.com:$${"{PORT}"}` });
 		await fetch(edge.url, to()).then((answer) => answer.text());
 		expect(guest.requests[0]?.headers).toMatchObject({
 			host: `custom-host.example.com:${guest.port}`,
@@ -70,7 +70,7 @@ describe("what reaches the guest", () => {
 		const answer = await rawRequest(
 			edge.port,
 			"POST / HTTP/1.1",
-			`Host: ${guest.port}-iabc.localhost`,
+			`Host: ${guest.port}-iabc00000000000000000.localhost`,
 			"Connection: close, X-Hop, Content-Length",
 			"X-Hop: 1",
 			"X-End: 2",
@@ -87,7 +87,7 @@ describe("what reaches the guest", () => {
 		const answer = await rawRequest(
 			edge.port,
 			"GET / HTTP/1.1",
-			`Host: ${guest.port}-iabc.localhost`,
+			`Host: ${guest.port}-iabc00000000000000000.localhost`,
 			"Transfer-Encoding: chunked",
 			"Connection: close",
 			"",
@@ -145,13 +145,23 @@ describe("what comes back", () => {
 			res.writeHead(299, "Odd Reason", ["Set-Cookie", "a=1", "Set-Cookie", "b=2", "X-CamelCase", "v", "Content-Length", "0"]);
 			res.end();
 		});
-		const answer = await rawRequest(edge.port, "GET / HTTP/1.1", `Host: ${guest.port}-iabc.localhost`, "Connection: close");
+		const answer = await rawRequest(
+			edge.port,
+			"GET / HTTP/1.1",
+			`Host: ${guest.port}-iabc00000000000000000.localhost`,
+			"Connection: close",
+		);
 		expect(answer).toMatch(/^HTTP\/1\.1 299 Odd Reason\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2\r\nX-CamelCase: v\r\n/);
 	});
 
 	test("the length of a HEAD answer, and no body", async () => {
 		guest.server.removeAllListeners("request").on("request", (_req, res) => res.writeHead(200, { "content-length": 1234 }).end());
-		const answer = await rawRequest(edge.port, "HEAD / HTTP/1.1", `Host: ${guest.port}-iabc.localhost`, "Connection: close");
+		const answer = await rawRequest(
+			edge.port,
+			"HEAD / HTTP/1.1",
+			`Host: ${guest.port}-iabc00000000000000000.localhost`,
+			"Connection: close",
+		);
 		expect(answer.toLowerCase()).toContain("content-length: 1234\r\n");
 		expect(answer.endsWith("\r\n\r\n")).toBe(true);
 	});
@@ -213,7 +223,7 @@ describe("what comes back", () => {
 			res.writeHead(413).end("too big");
 		});
 		const connection = rawConnection(edge.port);
-		const host = `Host: ${guest.port}-iabc.localhost`;
+		const host = `Host: ${guest.port}-iabc00000000000000000.localhost`;
 		connection.socket.write(`POST / HTTP/1.1\r\n${host}\r\nContent-Length: 2000000\r\n\r\n`);
 		connection.socket.write(Buffer.alloc(1_000_000, "x"));
 		await connection.until("too big");
@@ -266,10 +276,16 @@ describe("connections to the guest", () => {
 		server.on("upgrade", (_req, socket) => socket.end("HTTP/1.1 101 Go\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\nraw"));
 		await once(server.listen(0, "127.0.0.1"), "listening");
 		const { port } = server.address() as AddressInfo;
-		edge.control.run("itls", { httpsPorts: [port] });
-		const answer = await fetch(edge.url, { headers: routing("itls", port) });
+		edge.control.run("itls00000000000000000", { httpsPorts: [port] });
+		const answer = await fetch(edge.url, { headers: routing("itls00000000000000000", port) });
 		expect(await answer.text()).toBe(`127.0.0.1:${edge.port} over TLS`);
-		const upgraded = await rawRequest(edge.port, "GET / HTTP/1.1", `Host: ${port}-itls.a`, "Connection: Upgrade", "Upgrade: x");
+		const upgraded = await rawRequest(
+			edge.port,
+			"GET / HTTP/1.1",
+			`Host: ${port}-itls00000000000000000.a`,
+			"Connection: Upgrade",
+			"Upgrade: x",
+		);
 		expect(upgraded).toMatch(/101 Go[\s\S]*raw$/);
 		server.closeAllConnections();
 		server.close();
@@ -295,7 +311,7 @@ test("signed file URLs find their sandbox without any id", async () => {
 	await using agent = await openGuest((req, res) => res.end(req.url), address, 49983);
 	expect(agent.port).toBe(49983);
 	edge.control.run("isigned", { address, accessToken: "tok" });
-	edge.control.run("iother", { accessToken: "other" });
+	edge.control.run("iother000000000000000", { accessToken: "other" });
 	const signature = signatureFor({ path: "/a b", operation: "read", user: "", expiration: "1" }, "tok");
 	const query = new URLSearchParams({ path: "/a b", signature, signature_expiration: "1" });
 	const answer = await fetch(`${edge.url}/files?${query}`);

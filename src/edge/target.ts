@@ -3,7 +3,7 @@
  * headers. Guarantees that a port is a plain decimal number from 1 to 65535 and an id is well formed, so nothing
  * further on has to doubt them, and that a request with two opinions about its host is refused.
  */
-import { isSandboxId } from "../protocol/index.ts";
+import { isIssuedSandboxId, isSandboxId } from "../protocol/index.ts";
 import type { ClientRequest } from "./client.ts";
 import { fields } from "./fields.ts";
 
@@ -72,9 +72,14 @@ function hostnameOf(authority: string): string {
 	return colon < 0 ? host : host.slice(0, colon);
 }
 
-/** True for a host of the form `<digits>-….<domain>`: such a name always wins over routing headers. */
+/**
+ * True for a host of the form `<digits>-<id>[-…].<domain>`: such a name always wins over routing headers. An id is told by
+ * its form, since a server may have any name of its own: `10-0-0-5.nip.io`, `2-node.example.com`.
+ */
 export function isSandboxHost(hostname: string): boolean {
-	return /^\d[^.-]*-[^.]*\./.test(hostname);
+	const dot = hostname.indexOf(".");
+	const [port = "", sandboxId = ""] = hostname.slice(0, Math.max(0, dot)).split("-");
+	return /^\d+$/.test(port) && isIssuedSandboxId(sandboxId);
 }
 
 export function hasRoutingHeaders(req: ClientRequest): boolean {
@@ -95,7 +100,7 @@ function fromHeaders(req: ClientRequest): Resolution {
 	const sandboxId = req.headers[ID_HEADER];
 	const port = req.headers[PORT_HEADER];
 	if (typeof sandboxId !== "string" || typeof port !== "string") return { invalid: "missing header" };
-	return checked(sandboxId, port);
+	return checked(withoutClientId(sandboxId), port);
 }
 
 function fromHost(hostname: string): Resolution {
@@ -103,6 +108,12 @@ function fromHost(hostname: string): Resolution {
 	const [port, sandboxId] = label.split("-");
 	if (rest.length === 0 || port === undefined || sandboxId === undefined) return { invalid: "Invalid host" };
 	return checked(sandboxId, port);
+}
+
+/** Older clients append their client id after a dash, in hosts and headers alike. */
+function withoutClientId(sandboxId: string): string {
+	const [id = ""] = sandboxId.split("-");
+	return id;
 }
 
 function checked(sandboxId: string, port: string): Resolution {

@@ -45,6 +45,13 @@ export function isSandboxId(text: string): boolean {
 	return SANDBOX_ID.test(text);
 }
 
+const ISSUED_SANDBOX_ID = /^i[a-z0-9]{20}$/;
+
+/** True for ids as `newSandboxId` makes them. */
+export function isIssuedSandboxId(text: string): boolean {
+	return ISSUED_SANDBOX_ID.test(text);
+}
+
 /**
  * Reads a sandbox id from a path. Older clients append their client id after a dash.
  * @throws OffshootError invalid_request

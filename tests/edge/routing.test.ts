@@ -81,6 +81,8 @@ describe("a sandbox's port", () => {
 		for (const host of ["localhost", "127.0.0.1:4983", "[::1]", "sandbox.sbx.test"]) {
 			expect(await ask({ headers: { host, ...routed(id, 8000) } })).toMatchObject({ status: 200, body: host });
 		}
+		const legacy = routed(`${id}-6532622b`, 8000);
+		expect(await ask({ headers: { host: "localhost", ...legacy } })).toMatchObject({ status: 200, body: "localhost" });
 		const both = { host: `8000-${id}.sbx.test`, ...routed(UNKNOWN, 1) };
 		expect(await ask({ headers: both })).toMatchObject({ status: 200, body: both.host });
 	});
@@ -88,12 +90,19 @@ describe("a sandbox's port", () => {
 	test.each<[string, Readonly<Record<string, string>>]>([
 		["missing header", { host: "localhost", "e2b-sandbox-id": UNKNOWN }],
 		["missing header", { host: "sandbox.sbx.test", "e2b-sandbox-port": "80" }],
-		["Invalid sandbox ID", { host: "80-I_bad.sbx.test" }],
-		["Invalid sandbox port", { host: "0-iabc.sbx.test" }],
-		["Invalid sandbox port", { host: "99999-iabc.sbx.test" }],
+		["Invalid sandbox ID", { host: "localhost", "e2b-sandbox-id": "I_bad", "e2b-sandbox-port": "80" }],
+		["Invalid sandbox port", { host: "0-iabc00000000000000000.sbx.test" }],
+		["Invalid sandbox port", { host: "99999-iabc00000000000000000.sbx.test" }],
 		["Invalid sandbox port", { host: "localhost", "e2b-sandbox-id": UNKNOWN, "e2b-sandbox-port": "x" }],
 	])("is a 400 %j for %o", async (text, headers) => {
 		expect(await ask({ headers })).toMatchObject({ status: 400, type: expect.stringContaining("text/plain"), body: text });
+	});
+
+	test("is never meant by a name of the server itself, numbers and dashes or not", async () => {
+		for (const host of ["10-0-0-5.nip.io", "2-node.example.com", "3d-lab.example.com:4983"]) {
+			expect(await ask({ path: "/health", headers: { host } })).toMatchObject({ status: 204 });
+			expect(await ask({ headers: { host, ...routed(UNKNOWN, 80) } })).toMatchObject({ status: 502 });
+		}
 	});
 
 	test("that nobody listens on, and one of a sandbox that is not there, are told apart", async () => {
