@@ -54,6 +54,16 @@ describe.concurrent("snapshots", () => {
 		expect(world.host.container({ sandboxId: child.sandboxId, incarnation: 1 })?.envs).toEqual({});
 	});
 
+	it("without a name are told apart by their tags", async () => {
+		await using world = await World.open();
+		const { sandboxId } = await world.create();
+		const { snapshotId, templateId } = await world.snapshot(sandboxId);
+		await world.control.catalog.addTags(world.team, templateId, ["kept", "v1"]);
+		const ids = await world.snapshots();
+		expect(ids.toSorted()).toEqual([snapshotId, `${templateId}:kept`, `${templateId}:v1`]);
+		for (const templateRef of ids) await world.create({ templateRef });
+	});
+
 	it("taken again under one name are builds of one template whose tag moves", async () => {
 		await using world = await World.open();
 		const source = await world.create();

@@ -1,6 +1,5 @@
 /** Rows as their owner may see them. */
 import type { AliasRecord, Fleet, SandboxRecord, SnapshotRecord } from "../fleet/index.ts";
-import { DEFAULT_TAG } from "../protocol/index.ts";
 import { visibleNetwork } from "./network.ts";
 import { visibleState } from "./table.ts";
 import type { SandboxView, SnapshotView } from "./types.ts";
@@ -71,5 +70,5 @@ function toSnapshotView(
 }
 
 function snapshotId(of: { readonly templateId: string; readonly tag: string }, alias: AliasRecord | undefined): string {
-	return alias ? `${alias.namespace}/${alias.alias}:${of.tag}` : `${of.templateId}:${DEFAULT_TAG}`;
+	return `${alias ? `${alias.namespace}/${alias.alias}` : of.templateId}:${of.tag}`;
 }

@@ -37,6 +37,17 @@ test("tags are assigned, started from, moved and removed", async () => {
 	expect(body.builds.map(({ buildID }: { buildID: string }) => buildID)).toEqual([await newest(name, "v2")]);
 });
 
+test("a snapshot without a name that has further tags is listed under each of them", async () => {
+	const source = await newSandbox();
+	const { snapshotId } = await source.createSnapshot();
+	deleteAtEnd(snapshotId);
+	const templateId = snapshotId.replace(/:default$/, "");
+	await Template.assignTags(snapshotId, ["kept"], sdk());
+	const listed = await Sandbox.listSnapshots({ ...sdk(), sandboxId: source.sandboxId }).nextItems();
+	expect(listed.map((each) => each.snapshotId).toSorted()).toEqual([snapshotId, `${templateId}:kept`]);
+	await (await Sandbox.create(`${templateId}:kept`, sdk())).kill();
+});
+
 test("where a tag has pointed is kept, newest first, page by page", async () => {
 	const name = newName();
 	const source = await newSandbox();
