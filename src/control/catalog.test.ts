@@ -85,11 +85,15 @@ it("shows a template to other teams only when its owner says so, and lets nobody
 	const theirs = () =>
 		world.control.createSandbox(other, { ...world.request, templateRef: "local/snap" }, AbortSignal.timeout(5_000));
 	await expect(theirs()).rejects.toMatchObject(forbidden);
+	await expect(catalog.get(other, "local/snap", page)).rejects.toMatchObject(notFound);
+	await expect(catalog.tags(other, "local/snap")).rejects.toMatchObject(notFound);
 	expect(await catalog.setVisibility(world.team, "snap", "public")).toEqual(["local/snap"]);
 	await theirs();
+	const { template, items } = await catalog.get(other, "local/snap", page);
+	expect(template).toMatchObject({ names: ["local/snap"], spawnCount: 0, lastSpawnedAt: undefined });
+	expect((await catalog.get(world.team, "snap", page)).template.spawnCount).toBe(1);
+	expect(await catalog.tags(other, "local/snap")).toMatchObject([{ tag: "default", buildId: items[0]?.id }]);
 	for (const refused of [
-		catalog.get(other, "local/snap", page),
-		catalog.tags(other, "local/snap"),
 		catalog.addTags(other, "local/snap", ["x"]),
 		catalog.removeTags(other, "local/snap", ["x"]),
 		catalog.setVisibility(other, "local/snap", "private"),

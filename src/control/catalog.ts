@@ -3,7 +3,7 @@ import type { BuildRecord, TagRecord, TemplateRecord, TemplateSummary, Visibilit
 import { DEFAULT_TAG, OffshootError, parseTag, parseTemplateRef, type TemplateRef } from "../protocol/index.ts";
 import { type Core, now } from "./core.ts";
 import { pageOf, readPosition, writePosition } from "./cursor.ts";
-import { nameOf, resolveBuild, resolveVisible } from "./resolve.ts";
+import { nameOf, resolveBuild, resolveReadable, resolveVisible } from "./resolve.ts";
 import { type TagHistory, tagHistoryOf } from "./tag-history.ts";
 import type { Page, Team } from "./types.ts";
 
@@ -23,7 +23,10 @@ export interface CatalogPage {
 	readonly nextToken: string | undefined;
 }
 
-/** References take every form: id, alias, namespace/alias. Another team's templates do not exist here, public or not. */
+/**
+ * References take every form: id, alias, namespace/alias. Of another team's templates the public ones can be looked at,
+ * without how often they are used; for all else here they do not exist.
+ */
 export interface Catalog extends TagHistory {
 	/** The team's templates and the platform's, newest first; snapshots have a list of their own. */
 	list(team: Team, page: CatalogPage): Promise<Page<TemplateView>>;
@@ -58,13 +61,13 @@ export function catalogOf(core: Core): Catalog {
 		},
 		defaults: async () => (await catalog.list({ teamId: undefined, limit: MAX_DEFAULTS, after: undefined })).map(toView),
 		get: async (team, templateRef, { limit, nextToken }) => {
-			const { id } = await resolveVisible(core.fleet, team, parseTemplateRef(templateRef, "templateID"));
+			const { id } = await resolveReadable(core.fleet, team, parseTemplateRef(templateRef, "templateID"));
 			const after = nextToken === undefined ? undefined : readPosition(nextToken);
 			const builds = await catalog.builds({ templateId: id, limit: limit + 1, after });
-			return { ...pageOf(builds, limit, writePosition), template: await view(core, id) };
+			return { ...pageOf(builds, limit, writePosition), template: shownTo(team, await view(core, id)) };
 		},
 		tags: async (team, templateRef) =>
-			catalog.tags((await resolveVisible(core.fleet, team, parseTemplateRef(templateRef, "templateID"))).id),
+			catalog.tags((await resolveReadable(core.fleet, team, parseTemplateRef(templateRef, "templateID"))).id),
 		addTags: (team, target, tags) => addTags(core, team, target, tags),
 		removeTags: (team, templateRef, tags) => removeTags(core, team, templateRef, tags),
 		setVisibility: async (team, templateRef, visibility) => {
@@ -120,6 +123,13 @@ async function view(core: Core, templateId: string): Promise<TemplateView> {
 	const summary = await core.fleet.catalog.summary(templateId);
 	if (!summary) throw new OffshootError("not_found", `template '${templateId}' not found`);
 	return toView(summary);
+}
+
+/** How often another team's template is used, and when, is that team's to know. */
+function shownTo(team: Team, shown: TemplateView): TemplateView {
+	const { teamId } = shown.template;
+	if (teamId === undefined || teamId === team.id) return shown;
+	return { ...shown, spawnCount: 0, lastSpawnedAt: undefined };
 }
 
 function toView(summary: TemplateSummary): TemplateView {

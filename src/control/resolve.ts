@@ -29,7 +29,18 @@ export async function resolveTemplate(names: Names, team: Team, ref: TemplateRef
 }
 
 /**
- * The team's own template or one of the platform's: others do not exist where templates are looked at or changed.
+ * One that the team may look at: all that it may start. Another team's private one looks like none.
+ * @throws OffshootError not_found
+ */
+export async function resolveReadable(names: Names, team: Team, ref: TemplateRef): Promise<TemplateRecord> {
+	const template = await findTemplate(names, team, ref);
+	if (template && (template.public || template.teamId === team.id)) return template;
+	throw templateNotFound(ref);
+}
+
+/**
+ * The team's own template or one of the platform's: others do not exist where templates are changed, or their past is
+ * looked at.
  * @throws OffshootError not_found
  */
 export async function resolveVisible(names: Names, team: Team, ref: TemplateRef): Promise<TemplateRecord> {

@@ -294,6 +294,8 @@ describe.concurrent("templates of the platform", () => {
 		await world.write(sandboxId, "own");
 		await world.snapshot(sandboxId, "base");
 		expect(await world.memory((await world.create({ templateRef: "base" })).sandboxId)).toEqual(["own"]);
+		await world.control.templateAlias(world.team, "base:default");
+		await expect(world.control.templateAlias(world.team, "base:nosuch")).rejects.toMatchObject({ code: "not_found" });
 		await expect(world.control.templateAlias(world.team, "nosuch")).rejects.toMatchObject({ code: "not_found" });
 	});
 });

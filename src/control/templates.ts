@@ -3,7 +3,7 @@ import type { Repositories } from "../fleet/index.ts";
 import type { ArtifactFacts } from "../node/index.ts";
 import { DEFAULT_TAG, ENVD_VERSION, newTemplateId, OffshootError, parseTemplateRef } from "../protocol/index.ts";
 import { type Core, deleteArtifact, now } from "./core.ts";
-import { nameOf, PLATFORM_NAMESPACE, resolveTemplate, templateNotFound } from "./resolve.ts";
+import { nameOf, PLATFORM_NAMESPACE, resolveBuild, resolveTemplate, templateNotFound } from "./resolve.ts";
 import type { Team, TemplateAlias } from "./types.ts";
 
 export interface PublishedTemplate {
@@ -85,8 +85,10 @@ export async function deleteTemplate(core: Core, team: Team, templateRef: string
 	for (const artifactId of artifacts) await deleteArtifact(core, artifactId);
 }
 
-/** @throws OffshootError not_found; forbidden when it is another team's private one */
+/** @throws OffshootError not_found, also for a tag that is not there; forbidden when it is another team's private one */
 export async function templateAlias(core: Core, team: Team, alias: string): Promise<TemplateAlias> {
-	const template = await resolveTemplate(core.fleet, team, parseTemplateRef(alias, "alias"));
+	const ref = parseTemplateRef(alias, "alias");
+	const template =
+		ref.tag === undefined ? await resolveTemplate(core.fleet, team, ref) : (await resolveBuild(core.fleet, team, ref)).template;
 	return { templateId: template.id, public: template.public };
 }

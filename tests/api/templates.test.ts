@@ -87,6 +87,7 @@ test("names are there or not, and a team's own name wins over the platform's", a
 	const options = { ...sdk(), apiKey };
 	expect([await Template.exists("base", options), await Template.exists("no-such-name", options)]).toEqual([true, false]);
 	expect(await Template.aliasExists("code-interpreter-v1", options)).toBe(true);
+	expect([await Template.exists("base:default", options), await Template.exists("base:nosuch", options)]).toEqual([true, false]);
 	const source = killAtEnd(await Sandbox.create("base", options));
 	await source.files.write("/tmp/mine", "yes");
 	const { snapshotId } = await source.createSnapshot({ name: "base" });
@@ -113,10 +114,17 @@ test("a template is shown to other teams and hidden again, by its owner alone", 
 		rest("PATCH", `${path}/${encodeURIComponent(full)}`, { public: shown }, { "X-API-KEY": key });
 	expect(await show("/v2/templates", true, sdk().apiKey)).toMatchObject({ status: 200, body: { names: [full] } });
 	await (await Sandbox.create(full, options)).kill();
+	const path = `/templates/${encodeURIComponent(full)}`;
+	const read = (end: string) => rest("GET", path + end, undefined, { "X-API-KEY": apiKey });
+	expect((await read("")).body).toMatchObject({ names: [full], public: true, spawnCount: 0, lastSpawnedAt: null });
+	expect((await rest("GET", path)).body).toMatchObject({ spawnCount: 1, lastSpawnedAt: expect.any(String) });
+	expect((await read("/tags")).body).toMatchObject([{ tag: "default" }]);
+	expect((await read("/tags/groups")).status).toBe(404);
 	expect((await show("/v2/templates", false, apiKey)).status).toBe(404);
 	await expect(Template.assignTags(full, "stolen", options)).rejects.toThrow(TemplateError);
 	expect((await show("/templates", false, sdk().apiKey)).status).toBe(200);
 	await expect(Sandbox.create(full, options)).rejects.toThrow("403");
+	expect([(await read("")).status, (await read("/tags")).status]).toEqual([404, 404]);
 	await expect(Sandbox.deleteSnapshot("base", options)).rejects.toThrow("403");
 });
 
