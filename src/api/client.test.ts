@@ -52,7 +52,7 @@ test("forks come one by one, each a sandbox or its error", async () => {
 	const sandbox = await Sandbox.create("base", options);
 	const forks = await sandbox.fork({ count: 3 });
 	expect(forks).toHaveLength(3);
-	expect(api.control.calls.at(-1)).toEqual(["fork", sandbox.sandboxId, 3, 300]);
+	expect(api.control.calls.at(-1)).toEqual(["fork", sandbox.sandboxId, 3, { upTo: 300 }]);
 });
 
 test("errors arrive as the client's own classes", async () => {

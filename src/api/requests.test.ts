@@ -46,7 +46,7 @@ describe("creating", () => {
 				"create",
 				{
 					templateRef: "base",
-					timeout: 300,
+					timeout: { upTo: 300 },
 					autoPause: false,
 					autoPauseMemory: true,
 					autoResume: false,
@@ -89,7 +89,7 @@ describe("creating", () => {
 		const { body } = await api.call("POST", "/sandboxes", { templateID: "base" });
 		expect(body).not.toHaveProperty("envdAccessToken");
 		await api.call("POST", "/sandboxes", { templateID: "base", secure: true });
-		expect(api.control.calls.map((call) => call[1])).toMatchObject([{ timeout: 15, secure: false }, { secure: true }]);
+		expect(api.control.calls.map((call) => call[1])).toMatchObject([{ timeout: { upTo: 15 }, secure: false }, { secure: true }]);
 	});
 
 	test.each([
@@ -105,6 +105,18 @@ describe("creating", () => {
 		expect([status, body.code]).toEqual([code, code]);
 		expect(body.message).toContain(field);
 	});
+});
+
+test("resuming may say what happens at the end from then on", async () => {
+	for (const body of [{}, { autoPause: true }, { timeout: 60, autoPause: false }]) {
+		const { sandboxId } = api.control.add({ state: "paused" });
+		expect((await api.call("POST", `/sandboxes/${sandboxId}/resume`, body)).status).toBe(201);
+	}
+	expect(api.control.calls.map((call) => call[2])).toEqual([
+		{ timeout: { upTo: 15 }, memory: true, autoPause: undefined },
+		{ timeout: { upTo: 15 }, memory: true, autoPause: true },
+		{ timeout: 60, memory: true, autoPause: false },
+	]);
 });
 
 describe("bad input", () => {
@@ -200,7 +212,7 @@ describe("bad input", () => {
 			"/v2/sandboxes",
 			'{"templateID":"base","__proto__":{"timeout":1},"metadata":{"__proto__":"x","constructor":"y"}}',
 		);
-		expect(api.control.calls[0]?.[1]).toMatchObject({ timeout: 300, metadata: { constructor: "y" } });
+		expect(api.control.calls[0]?.[1]).toMatchObject({ timeout: { upTo: 300 }, metadata: { constructor: "y" } });
 	});
 });
 
@@ -212,7 +224,7 @@ describe("bodies", () => {
 			expect((await api.call("POST", `/v2/sandboxes/${sandboxId}/connect`, body)).status).toBe(201);
 		}
 		expect(api.control.calls.filter(([name]) => name === "connect").map((call) => call[2])).toEqual(
-			Array(4).fill({ timeout: 300, memory: true }),
+			Array(4).fill({ timeout: { upTo: 300 }, memory: true }),
 		);
 	});
 

@@ -11,7 +11,7 @@ import type { Limits } from "./limits.ts";
 import { assertNetwork, copyNetwork, toEgress } from "./network.ts";
 import type { Operation } from "./operations.ts";
 import { resolveBuild } from "./resolve.ts";
-import { assertTimeout, endAfter } from "./timeouts.ts";
+import { allowedTimeout, endAfter } from "./timeouts.ts";
 import type { CreateSandboxRequest, NetworkOptions, Team } from "./types.ts";
 
 /**
@@ -27,13 +27,13 @@ export async function createSandbox(
 ): Promise<SandboxRecord> {
 	core.assertOpen();
 	const limits = await core.limits.of(team.id);
-	assertTimeout(limits, request.timeout);
+	const timeout = allowedTimeout(limits, request.timeout);
 	assertNetwork(request.network ?? {}, request);
 	assertEnvs(request.envs);
 	const ref = parseTemplateRef(request.templateRef, "templateID");
 	const { template, build } = await resolveBuild(core.fleet, team, ref);
 	assertEnvs(request.envs, build.envs);
-	const drafted = { ...draft(core, team, request, template, build), id: sandboxId };
+	const drafted = { ...draft(core, team, { ...request, timeout }, template, build), id: sandboxId };
 	return launch(core, drafted, { imageId: build.id, limits }, signal);
 }
 
@@ -107,7 +107,7 @@ function startFailed(core: Core, row: SandboxRecord, error: unknown, signal: Abo
 function draft(
 	core: Core,
 	team: Team,
-	request: CreateSandboxRequest,
+	request: CreateSandboxRequest & { readonly timeout: number },
 	template: TemplateRecord,
 	build: BuildRecord,
 ): Omit<SandboxRecord, "id"> {

@@ -2,6 +2,7 @@ import { setImmediate } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
 import { eventually, World } from "./testing/world.ts";
 
+const signal = new AbortController().signal;
 const stateOf = async (world: World, id: string) => (await world.row(id)).state;
 
 describe.concurrent("the end of a sandbox's time", () => {
@@ -23,6 +24,23 @@ describe.concurrent("the end of a sandbox's time", () => {
 		await eventually(async () => expect(await stateOf(world, kept.sandboxId)).toBe("paused"));
 		expect(await stateOf(world, long.sandboxId)).toBe("running");
 		await world.checkInvariants();
+	});
+
+	it("comes as a resume has said, if it said so", async () => {
+		await using world = await World.open();
+		const { sandboxId } = await world.create({ autoPause: true });
+		const afterResume = async (autoPause?: boolean) => {
+			await world.pause(sandboxId);
+			const view = await world.control.resumeSandbox(world.team, sandboxId, { timeout: 60, memory: true, autoPause }, signal);
+			expect(view.onTimeout).toBe((await world.row(sandboxId)).onTimeout);
+			return view.onTimeout;
+		};
+		expect(await afterResume()).toBe("pause");
+		expect(await afterResume(false)).toBe("kill");
+		expect(await afterResume()).toBe("kill");
+		expect(await afterResume(true)).toBe("pause");
+		world.clock.advance(60_000);
+		await eventually(async () => expect(await stateOf(world, sandboxId)).toBe("paused"));
 	});
 
 	it("follows what the client sets, extends only what may be extended, and is clamped to the longest time", async () => {

@@ -13,8 +13,8 @@ import { decide } from "./decide.ts";
 import { endSandbox } from "./kill.ts";
 import type { Limits } from "./limits.ts";
 import { capture, release } from "./snapshot.ts";
-import { assertTimeout, endAfter } from "./timeouts.ts";
-import type { ForkResult, Team } from "./types.ts";
+import { allowedTimeout, endAfter } from "./timeouts.ts";
+import type { ForkResult, Team, Timeout } from "./types.ts";
 import { viewSandbox } from "./views.ts";
 
 const MAX_COUNT = 100;
@@ -28,17 +28,15 @@ export async function fork(
 	core: Core,
 	team: Team,
 	sandboxId: string,
-	options: { readonly count: number; readonly timeout: number; readonly signal: AbortSignal },
+	options: { readonly count: number; readonly timeout: Timeout; readonly signal: AbortSignal },
 ): Promise<readonly ForkResult[]> {
 	core.assertOpen();
 	const limits = await core.limits.of(team.id);
 	assertCount(limits, options.count);
-	assertTimeout(limits, options.timeout);
+	const timeout = allowedTimeout(limits, options.timeout);
 	const image = await captureForForks(core, team, { sandboxId, limits, signal: options.signal });
 	try {
-		const forks = Array.from({ length: options.count }, () =>
-			startFork(core, { ...image, limits }, options.timeout, options.signal),
-		);
+		const forks = Array.from({ length: options.count }, () => startFork(core, { ...image, limits }, timeout, options.signal));
 		const results = await Promise.all(forks);
 		if (options.signal.aborted) await endAll(core, results);
 		options.signal.throwIfAborted();

@@ -10,7 +10,7 @@ import { backToRunning, type Core, deleteArtifact, now, orderKey, removeContaine
 import { decide } from "./decide.ts";
 import { toEgress } from "./network.ts";
 import type { Operation } from "./operations.ts";
-import { assertTimeout, endAfter, extend } from "./timeouts.ts";
+import { allowedTimeout, endAfter, extend } from "./timeouts.ts";
 import type { PauseRequest, ResumeRequest, Team } from "./types.ts";
 
 /** @throws OffshootError conflict when it is paused already; busy when the guest had to be healthy and is not */
@@ -43,15 +43,15 @@ export async function connect(
 ): Promise<{ readonly record: SandboxRecord; readonly resumed: boolean }> {
 	core.assertOpen();
 	const limits = await core.limits.of(team.id);
-	assertTimeout(limits, request.timeout);
+	const timeout = allowedTimeout(limits, request.timeout);
 	return decide(
 		core,
 		request.memory ? "connect" : "connectCold",
 		() => core.ledger.owned(team, sandboxId),
 		{
 			go: async (record) => {
-				if (record.state === "paused") return { record: await beginResume(core, record, request), resumed: true };
-				return { record: await extend(core, record, limits, request.timeout), resumed: false };
+				if (record.state === "paused") return { record: await beginResume(core, record, { ...request, timeout }), resumed: true };
+				return { record: await extend(core, record, limits, timeout), resumed: false };
 			},
 		},
 		signal,
@@ -67,14 +67,14 @@ export async function resume(
 	signal: AbortSignal,
 ): Promise<SandboxRecord> {
 	core.assertOpen();
-	assertTimeout(await core.limits.of(team.id), request.timeout);
+	const timeout = allowedTimeout(await core.limits.of(team.id), request.timeout);
 	const find = () => core.ledger.owned(team, sandboxId);
 	return decide(
 		core,
 		request.memory ? "resume" : "resumeCold",
 		find,
 		{
-			go: (record) => beginResume(core, record, request),
+			go: (record) => beginResume(core, record, { ...request, timeout }),
 			join: (operation) => operation.outcome.then(find),
 		},
 		signal,
@@ -169,11 +169,13 @@ export function buildOf(source: SandboxRecord, facts: ArtifactFacts, templateId:
 	};
 }
 
+type AllowedResume = ResumeRequest & { readonly timeout: number };
+
 /**
  * Resumes a paused sandbox as its next incarnation, for no longer than its team may. Goes on when the caller leaves, since
  * others may have joined.
  */
-export function beginResume(core: Core, record: SandboxRecord, request: ResumeRequest): Promise<SandboxRecord> {
+export function beginResume(core: Core, record: SandboxRecord, request: AllowedResume): Promise<SandboxRecord> {
 	return core.operations.begin(record.id, "resuming", async (operation) => {
 		const image = record.pauseArtifactId;
 		if (!image) throw new Error(`paused sandbox ${record.id} has no image`);
@@ -199,7 +201,7 @@ async function wake(
 	resuming: SandboxRecord,
 	image: string,
 	operation: Operation,
-	{ memory, timeout }: ResumeRequest,
+	{ memory, timeout, autoPause }: AllowedResume,
 ): Promise<SandboxRecord> {
 	const started = await core.node.start(
 		{
@@ -225,6 +227,7 @@ async function wake(
 			address: started.address,
 			startedAt,
 			endAt: endAfter(startedAt, timeout),
+			...(autoPause !== undefined && { onTimeout: autoPause ? "pause" : "kill" }),
 		});
 		if (!row) throw sandboxNotFound(resuming.id);
 		await builds.remove(image);

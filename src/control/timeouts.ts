@@ -4,19 +4,22 @@ import { OffshootError } from "../protocol/index.ts";
 import { type Core, now } from "./core.ts";
 import { decide, NEVER_ABORTED } from "./decide.ts";
 import type { Limits } from "./limits.ts";
-import type { Team } from "./types.ts";
+import type { Team, Timeout } from "./types.ts";
 
 /** Traffic that wakes a sandbox gives it at least this long, s. */
 const MIN_AUTO_RESUME_SECONDS = 300;
 /** A refresh gives at least this long, s. */
 const MIN_REFRESH_SECONDS = 15;
 
-/** @throws OffshootError invalid_request */
-export function assertTimeout(limits: Limits, seconds: number): void {
-	if (!(seconds > 0)) throw new OffshootError("invalid_request", "Timeout must be greater than 0");
-	if (seconds > limits.maxTimeoutSeconds) {
-		throw new OffshootError("invalid_request", `Timeout cannot be greater than ${spoken(limits.maxTimeoutSeconds)}`);
-	}
+/**
+ * Seconds that a sandbox may have of what was asked for.
+ * @throws OffshootError invalid_request
+ */
+export function allowedTimeout({ maxTimeoutSeconds }: Limits, timeout: Timeout): number {
+	if (typeof timeout !== "number") return Math.min(timeout.upTo, maxTimeoutSeconds);
+	if (!(timeout > 0)) throw new OffshootError("invalid_request", "Timeout must be greater than 0");
+	if (timeout <= maxTimeoutSeconds) return timeout;
+	throw new OffshootError("invalid_request", `Timeout cannot be greater than ${spoken(maxTimeoutSeconds)}`);
 }
 
 /** End of a life that starts at `startedAt`, `seconds` from then. */
@@ -61,11 +64,14 @@ export async function extend(core: Core, record: SandboxRecord, limits: Limits, 
 	return endAt > record.endAt ? core.ledger.setEnd(record, endAt) : record;
 }
 
-/** @throws OffshootError invalid_request when the sandbox has lived as long as it may */
+/** @throws OffshootError invalid_request when the end would move on and the sandbox has lived as long as it may */
 function requestedEnd(core: Core, record: SandboxRecord, limits: Limits, seconds: number): Date {
+	const wanted = endAfter(now(core), seconds);
 	const latest = endAfter(record.startedAt, limits.maxTimeoutSeconds);
-	if (now(core) > latest) throw new OffshootError("invalid_request", "Max instance length exceeded");
-	return new Date(Math.min(endAfter(now(core), seconds).getTime(), latest.getTime()));
+	if (now(core) <= latest) return wanted < latest ? wanted : latest;
+	// A limit that was lowered meanwhile keeps nobody from ending a sandbox sooner.
+	if (wanted <= record.endAt) return wanted;
+	throw new OffshootError("invalid_request", "Max instance length exceeded");
 }
 
 /** In hours, as clients know it, where two digits say it exactly. */

@@ -42,11 +42,13 @@ export interface NetworkUpdate extends Pick<NetworkOptions, "allowOut" | "denyOu
 	readonly allowInternetAccess?: boolean | undefined;
 }
 
+/** Seconds; `upTo` for who asked for nothing: that long, or as long as the team may if that is less. */
+export type Timeout = number | { readonly upTo: number };
+
 export interface CreateSandboxRequest {
 	/** Any reference form: template id, alias, namespace/alias, each with optional tag; also a snapshot id. */
 	readonly templateRef: string;
-	/** seconds */
-	readonly timeout: number;
+	readonly timeout: Timeout;
 	readonly autoPause: boolean;
 	/** False: a pause at the end of its time keeps the files alone. */
 	readonly autoPauseMemory: boolean;
@@ -69,10 +71,12 @@ export interface PauseRequest {
 }
 
 export interface ResumeRequest {
-	/** seconds from now */
-	readonly timeout: number;
+	/** From now. */
+	readonly timeout: Timeout;
 	/** False: a cold start from the files; memory that the pause kept is ignored. */
 	readonly memory: boolean;
+	/** What happens at the end from now on: a pause, or a kill; undefined leaves it as it was. */
+	readonly autoPause?: boolean | undefined;
 }
 
 /** A sandbox as its owner may see it, tokens included. Times are Dates; api formats them. */
@@ -228,7 +232,13 @@ export interface Control {
 	refreshSandbox(team: Team, sandboxId: string, duration: number): Promise<void>;
 	/** In force on the host when the promise resolves. @throws OffshootError not_found when it does not run */
 	setNetwork(team: Team, sandboxId: string, update: NetworkUpdate, signal: AbortSignal): Promise<void>;
-	forkSandbox(team: Team, sandboxId: string, count: number, timeout: number, signal: AbortSignal): Promise<readonly ForkResult[]>;
+	forkSandbox(
+		team: Team,
+		sandboxId: string,
+		count: number,
+		timeout: Timeout,
+		signal: AbortSignal,
+	): Promise<readonly ForkResult[]>;
 
 	/** @param idempotencyKey as for createSandbox */
 	createSnapshot(

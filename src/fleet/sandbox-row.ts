@@ -6,7 +6,10 @@ import type { SandboxesTable } from "./schema.ts";
 
 /** The columns that change in a sandbox's life. A key that is present with undefined empties its column. */
 export type SandboxPatch = Partial<
-	Pick<SandboxRecord, "state" | "incarnation" | "nodeId" | "startedAt" | "endAt" | "resources" | "agentUnresponsiveAtPause">
+	Pick<
+		SandboxRecord,
+		"state" | "incarnation" | "nodeId" | "startedAt" | "endAt" | "resources" | "agentUnresponsiveAtPause" | "onTimeout"
+	>
 > & {
 	readonly [K in "operationId" | "pendingArtifactId" | "pauseArtifactId" | "pauseMode" | "address" | "endedAt" | "endReason"]?:
 		| SandboxRecord[K]
@@ -24,6 +27,7 @@ function requiredColumns(patch: SandboxPatch): Updateable<SandboxesTable> {
 		...(patch.nodeId !== undefined && { node_id: patch.nodeId }),
 		...(patch.startedAt !== undefined && { started_at: writeTime(patch.startedAt) }),
 		...(patch.endAt !== undefined && { end_at: writeTime(patch.endAt) }),
+		...(patch.onTimeout !== undefined && { on_timeout: patch.onTimeout }),
 		...(patch.agentUnresponsiveAtPause !== undefined && {
 			agent_unresponsive_at_pause: writeFlag(patch.agentUnresponsiveAtPause),
 		}),

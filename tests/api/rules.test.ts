@@ -15,6 +15,20 @@ async function made(body: object, path = "/v2/sandboxes"): Promise<{ sandboxID: 
 const detail = async (id: string) => (await rest("GET", `/sandboxes/${id}`)).body;
 const seconds = (from: string, to: string) => (Date.parse(to) - Date.parse(from)) / 1000;
 
+test("a resume may say what happens at the end from then on", async () => {
+	const sandbox = await newSandbox();
+	const onTimeout = async (body: object) => {
+		await sandbox.pause();
+		expect((await rest("POST", `/sandboxes/${sandbox.sandboxId}/resume`, body)).status).toBe(201);
+		return (await detail(sandbox.sandboxId)).lifecycle.onTimeout;
+	};
+	expect([await onTimeout({}), await onTimeout({ autoPause: true }), await onTimeout({ timeout: 60 })]).toEqual([
+		"kill",
+		"pause",
+		"pause",
+	]);
+});
+
 test("variables as large as they may be reach every command", async () => {
 	const envs = Object.fromEntries(Array.from({ length: 10 }, (_, n) => [`LARGE_${n}`, "x".repeat(100 * 1024)]));
 	const sandbox = await newSandbox("base", { envs: { ...envs, LONGEST: "x".repeat(20 * 1024) } });

@@ -4,7 +4,7 @@ import { Sandbox } from "e2b";
 import { describe, expect, inject, test } from "vitest";
 import { offshoot } from "../support/cli.ts";
 import { type Answer, rest } from "../support/rest.ts";
-import { deleteAtEnd, killAtEnd, newSandbox, sdk } from "../support/sandboxes.ts";
+import { deleteAtEnd, killAtEnd, newSandbox, sdk, until } from "../support/sandboxes.ts";
 import { newTeam } from "../support/teams.ts";
 
 /** Bodies that a route accepts, so that a refusal can only come from whose object it is. */
@@ -122,6 +122,23 @@ test("limits of a team are set while the server runs, and the client is told whi
 	}
 	expect((await offshoot("team", "limits", slug, "--sandboxes", "default")).stdout).toBe("sandboxes: default\nhours: 0.5\n");
 	killAtEnd(await Sandbox.create("base", options));
+});
+
+test("a limit lowered below a sandbox's age lets its owner end it sooner and no later, and who asks for no time gets the limit", async () => {
+	const { slug, apiKey } = await newTeam();
+	const options = { ...sdk(), apiKey };
+	const sandbox = killAtEnd(await Sandbox.create("base", options));
+	const limit = (seconds: number) => offshoot("team", "limits", slug, "--hours", String(seconds / 3600));
+	await limit(60);
+	const bare = killAtEnd(await Sandbox.create("base", options));
+	const { startedAt, endAt } = await bare.getInfo();
+	expect(endAt.getTime() - startedAt.getTime()).toBe(60_000);
+	expect((await sandbox.connect()).sandboxId).toBe(sandbox.sandboxId);
+	await limit(1);
+	await until("the sandbox to be older than its team's may be", async () => Date.now() - startedAt.getTime() > 1_500);
+	await expect(sandbox.setTimeout(600_000)).rejects.toThrow("400: Max instance length exceeded");
+	await sandbox.setTimeout(0);
+	await until("the sandbox to end", async () => !(await sandbox.isRunning()));
 });
 
 /** Whether the text is in the server's database, or what it writes beside it. */

@@ -9,9 +9,19 @@ const tags = ["sandboxes"];
 const params = SandboxPath;
 const cold = Type.Boolean({ default: true, description: "false: start anew from the files; memory that was kept is ignored" });
 
-const ConnectV2 = Type.Object({ timeout: Seconds({ description: "extends the end only", default: 300 }), memory: cold });
+/** For who names no time: more than some teams may have. */
+const CONNECT_SECONDS = 300;
+const RESUME_SECONDS = 15;
+const ConnectV2 = Type.Object({
+	timeout: Type.Optional(Seconds({ description: `extends the end only; ${CONNECT_SECONDS} unless given` })),
+	memory: cold,
+});
 const ConnectV1 = Type.Object({ timeout: Seconds({ description: "extends the end only" }), memory: cold });
-const Resume = Type.Object({ timeout: Seconds({ description: "seconds until the end", default: 15 }), memory: cold });
+const Resume = Type.Object({
+	timeout: Type.Optional(Seconds({ description: `seconds until the end; ${RESUME_SECONDS} unless given` })),
+	autoPause: Type.Optional(Type.Boolean({ description: "pause, or kill, at the end from now on; as before unless given" })),
+	memory: cold,
+});
 const Pause = Type.Object({
 	memory: Type.Boolean({ default: true, description: "false: keep the files alone" }),
 	requireHealthyGuest: Type.Boolean({ default: false, description: "true: refuse when the guest's agent does not answer" }),
@@ -30,7 +40,7 @@ export function lifecycleRoutes(app: App, { control, domain, signal }: ApiContex
 		const response = answers({ 200: Sandbox, 201: Sandbox });
 		app.post(url, { schema: { tags, summary, params, body, response } }, async (request, reply) => {
 			const id = parseSandboxId(request.params.sandboxID);
-			const { timeout, memory } = request.body;
+			const { timeout = { upTo: CONNECT_SECONDS }, memory } = request.body;
 			const connected = await control.connectSandbox(teamOf(request), id, { timeout, memory }, signal);
 			return reply.code(connected.resumed ? 201 : 200).send(sandbox(connected.sandbox, domain));
 		});
@@ -41,8 +51,8 @@ export function lifecycleRoutes(app: App, { control, domain, signal }: ApiContex
 		{ schema: { tags, summary: "Resume a paused sandbox", params, body: Resume, response: answers({ 201: Sandbox }) } },
 		async (request, reply) => {
 			const id = parseSandboxId(request.params.sandboxID);
-			const { timeout, memory } = request.body;
-			const view = await control.resumeSandbox(teamOf(request), id, { timeout, memory }, signal);
+			const { timeout = { upTo: RESUME_SECONDS }, memory, autoPause } = request.body;
+			const view = await control.resumeSandbox(teamOf(request), id, { timeout, memory, autoPause }, signal);
 			return reply.code(201).send(sandbox(view, domain));
 		},
 	);

@@ -120,7 +120,7 @@ function createRequest(
 	assertAutoPause(body);
 	return {
 		templateRef: body.templateID,
-		timeout: body.timeout ?? generation.timeout,
+		timeout: body.timeout ?? { upTo: generation.timeout },
 		autoPause: body.autoPause ?? false,
 		autoPauseMemory: body.autoPauseMemory ?? true,
 		autoResume: body.autoResume?.enabled ?? false,

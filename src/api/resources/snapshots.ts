@@ -20,7 +20,7 @@ const DEFAULT_FORK_TIMEOUT_SECONDS = 300;
 
 const NewForks = Type.Object({
 	count: Type.Integer({ default: 1 }),
-	timeout: Seconds({ description: "seconds until the forks end", default: DEFAULT_FORK_TIMEOUT_SECONDS }),
+	timeout: Type.Optional(Seconds({ description: `seconds until the forks end; ${DEFAULT_FORK_TIMEOUT_SECONDS} unless given` })),
 });
 
 export function snapshotRoutes(app: App, { control, domain, signal }: ApiContext): void {
@@ -80,7 +80,7 @@ export function snapshotRoutes(app: App, { control, domain, signal }: ApiContext
 			},
 		},
 		async (request, reply) => {
-			const { count, timeout } = request.body;
+			const { count, timeout = { upTo: DEFAULT_FORK_TIMEOUT_SECONDS } } = request.body;
 			const id = parseSandboxId(request.params.sandboxID);
 			const results = await control.forkSandbox(teamOf(request), id, count, timeout, signal);
 			return reply.code(201).send(results.map((result) => forkResult(result, domain)));

@@ -11,6 +11,7 @@ import type {
 	SandboxView,
 	SnapshotView,
 	Team,
+	Timeout,
 } from "../../control/index.ts";
 import { newSandboxId, newTemplateId, OffshootError, sandboxNotFound } from "../../protocol/index.ts";
 import { fakeAccounts } from "./fake-accounts.ts";
@@ -132,7 +133,7 @@ export class FakeControl implements Control {
 		this.#find(sandboxId);
 	}
 
-	async forkSandbox(_team: Team, sandboxId: string, count: number, timeout: number): Promise<readonly ForkResult[]> {
+	async forkSandbox(_team: Team, sandboxId: string, count: number, timeout: Timeout): Promise<readonly ForkResult[]> {
 		this.#note("fork", sandboxId, count, timeout);
 		this.#find(sandboxId);
 		const last: ForkResult = { error: { code: 503, message: "no capacity" } };

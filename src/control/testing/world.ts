@@ -8,7 +8,7 @@ import { AGENT_PORT } from "../../protocol/index.ts";
 import { type ControlLifecycle, createControl } from "../control.ts";
 import type { Gone } from "../core.ts";
 import type { Limits } from "../limits.ts";
-import type { Admission, Control, CreateSandboxRequest, PauseRequest, SandboxView, Team } from "../types.ts";
+import type { Admission, Control, CreateSandboxRequest, PauseRequest, SandboxView, Team, Timeout } from "../types.ts";
 import { FakeHost, FakeNode, facts } from "./fake-node.ts";
 import { Faults, faultyFleet } from "./faults.ts";
 import { ManualClock } from "./manual-clock.ts";
@@ -120,7 +120,7 @@ export class World {
 		return this.control.pauseSandbox(this.team, id, { memory: true, requireHealthyGuest: false, ...change }, signal);
 	}
 
-	connect(id: string, timeout = 300, memory = true): Promise<{ sandbox: SandboxView; resumed: boolean }> {
+	connect(id: string, timeout: Timeout = 300, memory = true): Promise<{ sandbox: SandboxView; resumed: boolean }> {
 		return this.control.connectSandbox(this.team, id, { timeout, memory }, signal);
 	}
 
@@ -132,7 +132,7 @@ export class World {
 		return this.control.createSnapshot(this.team, id, { name, memory: true, inheritEnv: true }, signal);
 	}
 
-	fork(id: string, count: number, timeout = 300) {
+	fork(id: string, count: number, timeout: Timeout = 300) {
 		return this.control.forkSandbox(this.team, id, count, timeout, signal);
 	}
 
