@@ -14,15 +14,22 @@ type Authority = Pick<ApiContext, "adminToken"> & {
 	readonly control: Pick<Control, "authenticate"> & { readonly accounts: Accounts };
 };
 
-/** Hook that sets `request.team`. @throws OffshootError unauthenticated; not_found when the operator names no team */
+/**
+ * Hook that sets `request.team`.
+ * @throws OffshootError unauthenticated; forbidden when a key is of another team than the one named; not_found when the
+ * operator names no team
+ */
 export function authentication({ control, adminToken }: Authority): (request: FastifyRequest) => Promise<void> {
 	return async (request) => {
-		const token = request.headers["x-admin-token"];
-		request.team =
-			token === undefined
-				? await teamOfKey(control, apiKeyOf(request))
-				: await teamOfOperator(control.accounts, adminToken, request);
+		request.team = isOperator(request)
+			? await teamOfOperator(control.accounts, adminToken, request)
+			: await teamOfKey(control, request);
 	};
+}
+
+/** True when the operator speaks, or somebody who pretends to: the admin token comes before any key. */
+export function isOperator({ headers }: FastifyRequest): boolean {
+	return headers["x-admin-token"] !== undefined;
 }
 
 /** Hook for what is the operator's alone. @throws OffshootError unauthenticated */
@@ -30,10 +37,20 @@ export function operatorOnly(adminToken: string): (request: FastifyRequest) => P
 	return async ({ headers }) => assertOperator(headers["x-admin-token"], adminToken);
 }
 
-async function teamOfKey(control: Pick<Control, "authenticate">, key: string): Promise<Team> {
-	const team = await control.authenticate(key);
-	if (team !== undefined) return team;
-	throw new OffshootError("unauthenticated", "Invalid API key: it is unknown or was revoked; `offshoot env` prints a valid one");
+async function teamOfKey(control: Pick<Control, "authenticate">, request: FastifyRequest): Promise<Team> {
+	const team = await control.authenticate(apiKeyOf(request));
+	if (team === undefined) {
+		throw new OffshootError(
+			"unauthenticated",
+			"Invalid API key: it is unknown or was revoked; `offshoot env` prints a valid one",
+		);
+	}
+	const named = request.headers["x-team-id"];
+	if (named === undefined || named === "" || named === team.id) return team;
+	throw new OffshootError(
+		"forbidden",
+		`X-Team-ID is not the team of the API key, '${team.id}'; leave it out: the key says which`,
+	);
 }
 
 async function teamOfOperator(accounts: Accounts, adminToken: string, { headers }: FastifyRequest): Promise<Team> {

@@ -96,6 +96,21 @@ test("the operator takes a team's place by naming it", async () => {
 	expect((await as({ "X-Admin-Token": "wrong", "X-API-KEY": API_KEY })).status).toBe(401);
 });
 
+test("the operator sees the team whose place is taken, without any key", async () => {
+	for (const key of ["", API_KEY]) {
+		const headers = { "X-API-KEY": key, "X-Admin-Token": ADMIN_TOKEN, "X-Team-ID": "team-1" };
+		const { status, body } = await api.call("GET", "/teams", undefined, headers);
+		expect([status, body]).toEqual([200, [{ teamID: "team-1", name: "Acme", apiKey: "", isDefault: true }]]);
+	}
+});
+
+test("a key opens no other team than its own, and says so to who names another", async () => {
+	const as = (team: string) => api.call("GET", "/v2/sandboxes", undefined, { "X-Team-ID": team });
+	expect([(await as("team-1")).status, (await as("")).status]).toEqual([200, 200]);
+	expect(await as("team-2")).toMatchObject({ status: 403, body: { code: 403, message: expect.stringContaining("X-Team-ID") } });
+	expect((await api.call("GET", "/v2/sandboxes", undefined, { "X-API-KEY": "wrong", "X-Team-ID": "team-2" })).status).toBe(401);
+});
+
 test("tokens of users are gone, and a word says what to use instead", async () => {
 	for (const [method, path] of [
 		["POST", "/access-tokens"],

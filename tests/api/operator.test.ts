@@ -53,6 +53,8 @@ test("the operator makes teams, sees them, acts in their place and ends all thei
 	expect(listed.map(({ sandboxID }: { sandboxID: string }) => sandboxID).toSorted()).toEqual(
 		[running.sandboxId, paused.sandboxId].toSorted(),
 	);
+	expect((await rest("GET", "/teams", undefined, inPlace)).body).toMatchObject([{ teamID: teamId, apiKey: "" }]);
+	expect((await rest("GET", "/teams", undefined, { "X-Team-ID": teamId })).status).toBe(403);
 	const { status, body } = await asOperator("POST", `/admin/teams/${teamId}/sandboxes/kill`);
 	expect([status, body]).toEqual([200, { killedCount: 2, failedCount: 0 }]);
 	expect([await running.isRunning(), await Sandbox.list(options).nextItems()]).toEqual([false, []]);

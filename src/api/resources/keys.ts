@@ -2,7 +2,7 @@
 import { Type } from "typebox";
 import type { Control } from "../../control/index.ts";
 import { type ApiContext, type App, teamOf } from "../app.ts";
-import { apiKeyOf } from "../auth.ts";
+import { apiKeyOf, isOperator } from "../auth.ts";
 import { answers, Nothing } from "../schemas.ts";
 
 const tags = ["keys"];
@@ -35,7 +35,7 @@ export function keyRoutes(app: App, { control }: ApiContext): void {
 		{ schema: { tags, summary: "The team of the key", response: answers({ 200: Type.Array(TeamAnswer) }) } },
 		async (request) => {
 			const team = await accounts.team(teamOf(request));
-			return [{ teamID: team.id, name: team.name, apiKey: apiKeyOf(request), isDefault: true }];
+			return [{ teamID: team.id, name: team.name, apiKey: isOperator(request) ? "" : apiKeyOf(request), isDefault: true }];
 		},
 	);
 
