@@ -255,7 +255,7 @@ export interface Control {
 
 	/** Decides about one request to a sandbox; waits while it is between two states, wakes it if it may. */
 	admit(request: AdmissionRequest, signal: AbortSignal): Promise<Admission>;
-	/** Ids and tokens of sandboxes that a signed file URL without any id could mean: running and auto-resumable ones. */
+	/** Ids and tokens of sandboxes that a signed file URL could be for: running and auto-resumable ones. */
 	signedUrlCandidates(): Iterable<{ readonly sandboxId: string; readonly accessToken: string }>;
 	/** Called after an incarnation stopped being reachable (killed, paused, crashed) and its new state is visible. */
 	onGone(listener: (gone: { readonly sandboxId: string; readonly incarnation: number }) => void): () => void;

@@ -7,7 +7,7 @@ import type { ClientRequest } from "./client.ts";
 import { isControlOnlyPath } from "./control-paths.ts";
 import type { Guest, Guests } from "./guests.ts";
 import { isPreflight, preflightAnswer } from "./preflight.ts";
-import { findSigner, signedFileRequest } from "./signed-files.ts";
+import { findSigner, isExpired, type SignedFileRequest, signedFileRequest } from "./signed-files.ts";
 import {
 	type Destination,
 	destinationOf,
@@ -53,20 +53,24 @@ export class Admissions {
 			if (signal.aborted) return { answer: answers.shuttingDown(located.target.sandboxId) };
 			if (!(error instanceof OffshootError)) throw error;
 			const answer = answers.failed(located.target.sandboxId, error.httpStatus, error.message);
-			const { retryAfterSeconds } = error.details;
-			return { answer: retryAfterSeconds === undefined ? answer : { ...answer, retryAfterSeconds } };
+			const { retryAfterSeconds, shouldRetry } = error.details;
+			const advice = {
+				...(retryAfterSeconds !== undefined && { retryAfterSeconds }),
+				...(shouldRetry !== undefined && { shouldRetry }),
+			};
+			return { answer: { ...answer, ...advice } };
 		}
 	}
 
 	#locate(req: ClientRequest): Located | { readonly answer: answers.Answer } {
 		const destination = destinationOf(req);
 		if (destination === undefined) return { answer: answers.invalidTarget("Invalid host") };
-		const signed = isAddressed(req, destination) ? undefined : signedFileRequest(req, destination.path);
-		if (signed !== undefined) {
+		const signed = signedFileRequest(req, destination.path);
+		if (signed !== undefined && !isAddressed(req, destination)) {
 			const signer = findSigner(signed, this.#control.signedUrlCandidates());
 			if (signer === undefined) return { answer: answers.invalidSignature };
 			const target = { sandboxId: signer.sandboxId, port: AGENT_PORT };
-			return { target, destination, accessToken: signer.accessToken };
+			return { target, destination, accessToken: isExpired(signed) ? undefined : signer.accessToken };
 		}
 
 		const target = resolveTarget(req, destination.hostname);
@@ -75,7 +79,17 @@ export class Admissions {
 		if (target.port === AGENT_PORT && isControlOnlyPath(destination.path)) {
 			return { answer: answers.controlOnlyPath(destination.path) };
 		}
-		return { target, destination, accessToken: single(req.headers["x-access-token"]) };
+		const given = single(req.headers["x-access-token"]);
+		const stoodFor =
+			signed !== undefined && target.port === AGENT_PORT ? this.#signersToken(signed, target.sandboxId) : undefined;
+		return { target, destination, accessToken: given ?? stoodFor };
+	}
+
+	/** What a signature proves the knowledge of: it may wake the sandbox that it is for, as the token may. */
+	#signersToken(signed: SignedFileRequest, sandboxId: string): string | undefined {
+		if (isExpired(signed)) return undefined;
+		const own = [...this.#control.signedUrlCandidates()].filter((candidate) => candidate.sandboxId === sandboxId);
+		return findSigner(signed, own)?.accessToken;
 	}
 
 	async #admit(req: ClientRequest, { target, destination, accessToken }: Located, signal: AbortSignal): Promise<Verdict> {

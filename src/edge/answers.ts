@@ -10,6 +10,8 @@ export interface Answer {
 	/** JSON body, or a plain text; empty with a status that has none. */
 	readonly body: Readonly<Record<string, string | number>> | string;
 	readonly retryAfterSeconds?: number;
+	/** Sent as `Should-Retry`. */
+	readonly shouldRetry?: boolean;
 	readonly headers?: Readonly<Record<string, string>>;
 	/** What a person can make of it; shown in browsers only, since programs compare the body. */
 	readonly hint?: string;
@@ -56,7 +58,11 @@ export const reservedPort = (sandboxId: string, port: number): Answer =>
 export const stillTransitioning = (sandboxId: string): Answer =>
 	answer(409, sandboxId, "The sandbox is still transitioning between states; try again");
 
-export const limitReached = (sandboxId: string, message: string): Answer => answer(429, sandboxId, message);
+/** As the API says it: another sandbox must end first. */
+export const limitReached = (sandboxId: string, message: string): Answer => ({
+	...answer(429, sandboxId, message),
+	shouldRetry: false,
+});
 
 export const tooManyConnections = (sandboxId: string, connectionLimit: number): Answer =>
 	answer(429, sandboxId, "Too many connections to the sandbox", { connectionLimit });
@@ -86,7 +92,7 @@ export const invalidSignature: Answer = { status: 401, body: { code: 401, messag
 
 /** Sends an answer; the connection stays usable. What the client still uploads is read and thrown away. */
 export function sendAnswer(req: ClientRequest, res: ClientResponse, answer: Answer): void {
-	const { status, retryAfterSeconds, headers = {} } = answer;
+	const { status, retryAfterSeconds, shouldRetry, headers = {} } = answer;
 	const [type, text] = rendered(req, answer);
 	if (text !== "") {
 		res.setHeader("content-type", type);
@@ -96,6 +102,7 @@ export function sendAnswer(req: ClientRequest, res: ClientResponse, answer: Answ
 	res.setHeader("access-control-allow-origin", "*");
 	res.setHeader("cache-control", "no-store");
 	if (retryAfterSeconds !== undefined) res.setHeader("retry-after", retryAfterSeconds);
+	if (shouldRetry !== undefined) res.setHeader("should-retry", String(shouldRetry));
 	res.writeHead(status);
 	res.end(text);
 	req.resume();

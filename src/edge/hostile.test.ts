@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { createServer } from "node:net";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { CONTROL_PORT } from "../protocol/index.ts";
+import { CONTROL_PORT, OffshootError } from "../protocol/index.ts";
 import { type FakeGuest, type OpenEdge, openEdge, openGuest, ownAddress, rawConnection, rawRequest, routing } from "./fixture.ts";
 
 let edge: OpenEdge;
@@ -246,12 +246,60 @@ describe("answers of the edge", () => {
 
 	test("are pages for people and JSON for programs", async () => {
 		const agentHeader = { "User-Agent": "Mozilla/5.0 (X11; Linux x86_64)", ...routing("inone0000000000000000", 80) };
-		const page = await fetch(edge.url, { headers: { ...agentHeader, Accept: "text/html,*/*" } });
-		expect(page.headers.get("content-type")).toContain("text/html");
-		expect(await page.text()).toContain("The sandbox was not found");
-		for (const Accept of ["*/*", "application/json, text/html"]) {
-			expect(await ask({ ...agentHeader, Accept })).toMatchObject([502, { code: 502 }]);
+		// Node's fetch adds fields by which it is told from a page's navigation.
+		const answerTo = (more: Record<string, string>, method = "GET") =>
+			rawRequest(
+				edge.port,
+				`${method} / HTTP/1.1`,
+				"Host: localhost",
+				"Connection: close",
+				...Object.entries({ ...agentHeader, ...more }).map(([name, value]) => `${name}: ${value}`),
+			);
+		const typeFor = async (more: Record<string, string>, method = "GET") =>
+			/content-type: (?:text|application)\/(\w+)/i.exec(await answerTo(more, method))?.[1];
+		expect(await answerTo({ Accept: "text/html,*/*" })).toMatch(/text\/html[\s\S]*The sandbox was not found/);
+		for (const more of [
+			{},
+			{ Accept: "*/*" },
+			{ Accept: "*/*", "Sec-Fetch-Dest": "document" },
+			{ "Sec-Fetch-Mode": "navigate" },
+		]) {
+			expect([more, await typeFor(more)]).toEqual([more, "html"]);
 		}
+		const programs = [
+			{ Accept: "application/json, text/html" },
+			{ Accept: "*/*", "Sec-Fetch-Dest": "empty" },
+			{ Accept: "text/html", "Sec-Fetch-Dest": "script" },
+			{ Accept: "*/*", "Sec-Fetch-Mode": "cors" },
+			{ Accept: "*/*", Origin: "https://page.example" },
+			{ Accept: "*/*", "X-Requested-With": "XMLHttpRequest" },
+			{ "User-Agent": "curl/8.5.0" },
+			{ "User-Agent": "node" },
+			{ "User-Agent": "python-httpx/0.28" },
+		];
+		for (const more of programs) expect([more, await typeFor(more)]).toEqual([more, "json"]);
+		expect(await typeFor({ Accept: "*/*" }, "DELETE")).toBe("json");
+	});
+
+	test("to a failed wake carry control's advice whether to come again", async () => {
+		const refusals = [
+			[new OffshootError("busy", "no room", { retryAfterSeconds: 5, shouldRetry: true }), 503, "5", "true"],
+			[new OffshootError("timed_out", "agent is stopped", { shouldRetry: false }), 504, null, "false"],
+			[new OffshootError("internal", "broken"), 500, null, null],
+		] as const;
+		for (const [error, status, retryAfter, shouldRetry] of refusals) {
+			edge.control.hold = Promise.reject(error);
+			edge.control.hold.catch(() => {});
+			const answer = await fetch(edge.url, { headers: routing("iabc00000000000000000", 80) });
+			expect([answer.status, answer.headers.get("retry-after"), answer.headers.get("should-retry")]).toEqual([
+				status,
+				retryAfter,
+				shouldRetry,
+			]);
+		}
+		edge.control.hold = Promise.resolve();
+		edge.control.set("ilimit", { kind: "limit", message: "Sandbox limit reached" });
+		expect((await fetch(edge.url, { headers: routing("ilimit", 80) })).headers.get("should-retry")).toBe("false");
 	});
 
 	test("to what is not HTTP are JSON too", async () => {

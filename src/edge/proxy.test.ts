@@ -306,14 +306,17 @@ describe("connections to the guest", () => {
 	});
 });
 
-test("signed file URLs find their sandbox without any id", async () => {
+test("signed file URLs find their sandbox without any id, and stand for its token", async () => {
 	const address = ownAddress();
 	await using agent = await openGuest((req, res) => res.end(req.url), address, 49983);
 	expect(agent.port).toBe(49983);
 	edge.control.run("isigned", { address, accessToken: "tok" });
 	edge.control.run("iother000000000000000", { accessToken: "other" });
-	const signature = signatureFor({ path: "/a b", operation: "read", user: "", expiration: "1" }, "tok");
-	const query = new URLSearchParams({ path: "/a b", signature, signature_expiration: "1" });
+	const signed = (expiration: string, token = "tok") => {
+		const signature = signatureFor({ path: "/a b", operation: "read", user: "", expiration }, token);
+		return new URLSearchParams({ path: "/a b", signature, signature_expiration: expiration });
+	};
+	const query = signed("4102444800");
 	const answer = await fetch(`${edge.url}/files?${query}`);
 	expect(await answer.text()).toBe(`/files?${query}`);
 	expect(edge.control.asked.at(-1)).toMatchObject({ sandboxId: "isigned", port: 49983, accessToken: "tok" });
@@ -321,6 +324,19 @@ test("signed file URLs find their sandbox without any id", async () => {
 	query.set("path", "/etc/shadow");
 	const forged = await fetch(`${edge.url}/files?${query}`);
 	expect([forged.status, await forged.json()]).toEqual([401, { code: 401, message: "invalid signature" }]);
+
+	// A signature stands for the token: also where the sandbox is named, for that one alone, and until it expires.
+	const given = async (parameters: URLSearchParams, headers: Record<string, string> = {}) => {
+		await fetch(`${edge.url}/files?${parameters}`, { headers });
+		return edge.control.asked.at(-1)?.accessToken;
+	};
+	const named = routing("isigned", 49983);
+	expect(await given(signed("4102444800"), named)).toBe("tok");
+	expect(await given(signed("4102444800"), { ...named, "X-Access-Token": "own" })).toBe("own");
+	expect(await given(signed("4102444800", "other"), named)).toBeUndefined();
+	expect(await given(signed("4102444800"), routing("isigned", 8000))).toBeUndefined();
+	expect(await given(signed("1"), named)).toBeUndefined();
+	expect(await given(signed("1"))).toBeUndefined();
 });
 
 test("requests that name no sandbox are the API's", async () => {

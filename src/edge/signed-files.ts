@@ -1,5 +1,5 @@
 /**
- * Signed upload and download URLs that name no sandbox. A client that reaches the proxy under one address for all
+ * Signed upload and download URLs, which stand for the sandbox's token. Some name no sandbox: a client that reaches the proxy under one address for all
  * sandboxes builds such URLs; the signature is made with the sandbox's 256-bit token, so a match names exactly one.
  */
 import { createHash } from "node:crypto";
@@ -46,6 +46,11 @@ export function signatureFor(request: Omit<SignedFileRequest, "signature">, acce
 	if (request.expiration !== undefined) parts.push(request.expiration);
 	const digest = createHash("sha256").update(parts.join(":")).digest("base64");
 	return `v1_${digest.replace(/=+$/, "")}`;
+}
+
+/** True when it is too late to wake a sandbox for it; one that runs answers by itself, in its agent's words. */
+export function isExpired({ expiration }: SignedFileRequest): boolean {
+	return expiration !== undefined && Number(expiration) * 1000 < Date.now();
 }
 
 /** The sandbox whose token made the signature. Whether it has expired is for the sandbox's own agent to say. */

@@ -40,6 +40,20 @@ test("signed file URLs work with nothing but HTTP", async () => {
 	expect((await fetch(forged)).ok).toBe(false);
 });
 
+test("signed file URLs wake a paused sandbox that traffic may wake, named or not, until they expire", async () => {
+	const sandbox = await newSandbox("base", { lifecycle: { onTimeout: "pause", autoResume: true } });
+	await sandbox.files.write("/home/user/note.txt", "kept");
+	const valid = await sandbox.downloadUrl("/home/user/note.txt", { useSignatureExpiration: 600_000 });
+	const expired = await sandbox.downloadUrl("/home/user/note.txt", { useSignatureExpiration: -10_000 });
+	const named = { headers: { "E2b-Sandbox-Id": sandbox.sandboxId, "E2b-Sandbox-Port": "49983" } };
+	for (const options of [{}, named]) {
+		await sandbox.pause();
+		expect((await fetch(expired, options)).status).toBe(403);
+		expect((await sandbox.getInfo()).state).toBe("paused");
+		expect(await (await fetch(valid, options)).text()).toBe("kept");
+	}
+});
+
 test("a request to a sandbox's own host reaches its port", async () => {
 	const sandbox = await newSandbox();
 	await sandbox.commands.run("python3 -m http.server 8000 --bind 0.0.0.0 -d /home/user", { background: true, timeoutMs: 0 });
