@@ -49,6 +49,8 @@ async function serve(sandbox: Sandbox, port: number, certificate = ""): Promise<
 	await sandbox.commands.run(`python3 /tmp/tell.py ${port} ${certificate}`, {
 		background: true,
 		timeoutMs: 0,
+		// Ports below 1024 are root's.
+		user: "root",
 		onStdout: () => started.resolve(),
 	});
 	await started.promise;
@@ -102,4 +104,12 @@ test("a port that speaks TLS is asked over TLS, whatever its certificate", async
 	await serve(sandbox, 8000);
 	expect((await ask(sandbox, 8443)).status).toBe(200);
 	expect((await ask(sandbox, 8000)).status).toBe(200);
+});
+
+test("ports of services and the last of all are ports like any other", async () => {
+	const sandbox = await newSandbox();
+	for (const port of [1, 22, 80, 65_535]) {
+		await serve(sandbox, port);
+		expect([port, (await ask(sandbox, port)).status]).toEqual([port, 200]);
+	}
 });
