@@ -18,6 +18,9 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+/* Connections that wait for us: one for each program of a burst. More would be refused to the daemon. gVisor's largest. */
+enum { BACKLOG = 1024 };
+
 static int loop;
 
 void source_open(struct source *s, int fd, void (*ready)(struct source *, uint32_t), void *owner) {
@@ -51,7 +54,7 @@ static int listen_at(const char *path) {
 	unlink(path);
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	mode_t before = umask(0177);
-	if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof address) != 0 || listen(fd, 128) != 0) die(path);
+	if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof address) != 0 || listen(fd, BACKLOG) != 0) die(path);
 	umask(before);
 	return fd;
 }

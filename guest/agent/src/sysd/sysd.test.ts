@@ -128,6 +128,13 @@ describe("programs", () => {
 		}
 	});
 
+	test("started by the hundred while sysd gets no processor all start", async () => {
+		process.kill(agent.sysdPid, "SIGSTOP");
+		const runs = Promise.all(Array.from({ length: 300 }, async () => (await run({ program: "true" })).end?.exitCode));
+		setTimeout(() => process.kill(agent.sysdPid, "SIGCONT"), 500);
+		expect(new Set(await runs)).toEqual(new Set([0]));
+	});
+
 	test("that dump core are told so by number", async () => {
 		const { end } = await run({ args: ["-c", "kill -SEGV $$"] });
 		expect(end?.signal).toBe(11);
