@@ -23,11 +23,8 @@ export class ForkLooks {
 	/** True when processes must end: they go on forking at their limit, or the host's is near. */
 	async withoutEnd(signal: AbortSignal): Promise<boolean> {
 		const { limits, record, isLeftAlone } = this.#relief;
-		if (isLeftAlone() || !this.crowded) {
-			this.#watch.forget();
-			return false;
-		}
-		if (Date.now() < this.#nextAt) return false;
+		if (!this.crowded) this.#watch.forget();
+		if (isLeftAlone() || !this.crowded || Date.now() < this.#nextAt) return false;
 		this.#nextAt = Date.now() + FORKS_EVERY_MS;
 		if ((limits.usage(record.containerId)?.tasks ?? 0) > tasksBound(limits.maxTasks)) return true;
 		// One too busy to answer is stopped, and then asked again before anything ends in it.

@@ -24,25 +24,31 @@ test("what starts threads without end ends, and not what has more processes besi
 	expect(guest.told).toEqual([expect.stringContaining("the process group 30 with its 2 processes (1019 threads)")]);
 });
 
-test("a guest that stands still for its pause while its bomb is on its way out is not given up", async () => {
+test("a guest that stands still for its capture while its bomb is on its way out does not use up its patience", async () => {
+	vi.useFakeTimers({ toFake: ["Date"] });
+	onTestFinished(() => void vi.useRealTimers());
 	const guest = new FakeGuest();
 	guest.processes = [KEEPER, ...BOMB];
 	guest.immortal = true;
 	const relieved = relieveForks(guest.relief, signal);
 	await expect.poll(() => guest.ended).toEqual(["group 100"]);
 	guest.leftAlone = true;
-	expect(await relieved).toBe("untouched");
+	vi.setSystemTime(Date.now() + 60_000);
+	await new Promise((resolve) => setTimeout(resolve, 600));
 	expect(guest.ended).toEqual(["group 100"]);
+	guest.leftAlone = false;
+	guest.processes = [KEEPER];
+	expect(await relieved).toBe("relieved");
 });
 
-test("nothing ends in a guest whose pause began while its processes were asked for", async () => {
+test("a snapshot that waits for the guest's standstill does not save the bomb", async () => {
 	const guest = new FakeGuest();
 	guest.processes = [KEEPER, ...BOMB];
 	guest.onAsked = () => {
 		guest.leftAlone = true;
 	};
-	expect(await relieveForks(guest.relief, signal)).toBe("untouched");
-	expect(guest.ended).toEqual([]);
+	expect(await relieveForks(guest.relief, signal)).toBe("relieved");
+	expect(guest.ended).toEqual(["group 100"]);
 });
 
 test("everything ends when no process group is to blame, and the user is told so", async () => {

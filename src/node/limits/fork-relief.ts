@@ -19,9 +19,8 @@ const WHAT = "Too many processes";
 export async function relieveForks(relief: Relief, signal: AbortSignal): Promise<Relieved> {
 	const { engine, record } = relief;
 	for (let round = 0; round < MAX_ROUNDS; round++) {
-		if (relief.isLeftAlone()) return "untouched";
 		const ended = await engine.whileStill(record.containerId, () => endBomb(relief, signal), signal);
-		if (ended === "nothing") return relief.isLeftAlone() ? "untouched" : "relieved";
+		if (ended === "nothing") return "relieved";
 		const settled = await settleForks(relief, signal);
 		if (settled !== "hopeless" || ended === "everything") return settled;
 	}
@@ -29,15 +28,13 @@ export async function relieveForks(relief: Relief, signal: AbortSignal): Promise
 	return settleForks(relief, signal);
 }
 
+/** While the guest stands still for it: a capture that was asked for meanwhile comes after. */
 async function endBomb(relief: Relief, signal: AbortSignal): Promise<"nothing" | "a family" | "everything"> {
 	const { limits, record } = relief;
-	// Before it came to this, a pause may have begun.
-	if (relief.isLeftAlone()) return "nothing";
 	const programs = await limits.programs(record.containerId, deadline(signal));
 	if (hasRoom(relief, programs)) return "nothing";
 	const processes = await limits.processes(record.containerId, deadline(signal));
 	const threads = await limits.threads(record.containerId, deadline(signal));
-	if (relief.isLeftAlone()) return "nothing";
 	// Threads count against the limit as processes do.
 	const threadsOf = ({ pid }: GuestProcess) => threads.get(pid) ?? 1;
 	const family = largestFamily(processes, processes, threadsOf);
@@ -71,17 +68,22 @@ function hasRoom({ limits, record }: Relief, programs: GuestPrograms | undefined
 	return (programs === undefined || !isFull(programs)) && tasks <= tasksBound(limits.maxTasks);
 }
 
-/** Waits for room. @returns hopeless when none comes */
+/**
+ * Waits for room, also through captures: that time is not counted. Whoever gave up at each would start from nothing
+ * after it, and one snapshot after the other would save the bomb.
+ * @returns hopeless when no room comes
+ */
 async function settleForks(relief: Relief, signal: AbortSignal): Promise<Relieved> {
 	const { limits, record } = relief;
-	const end = Date.now() + SETTLE_MS;
-	while (Date.now() < end) {
+	let leftMs = SETTLE_MS;
+	while (leftMs > 0) {
+		const asked = Date.now();
 		// One that does not answer has no room yet.
 		const programs = await limits.programs(record.containerId, deadline(signal)).catch(() => "no answer" as const);
 		signal.throwIfAborted();
-		if (relief.isLeftAlone()) return "untouched";
 		if (programs !== "no answer" && hasRoom(relief, programs)) return "relieved";
 		await sleep(POLL_MS, undefined, { signal });
+		if (!relief.isLeftAlone()) leftMs -= Date.now() - asked;
 	}
-	return relief.isLeftAlone() ? "untouched" : "hopeless";
+	return "hopeless";
 }

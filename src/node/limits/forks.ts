@@ -28,10 +28,12 @@ export class ForkWatch {
 			return false;
 		}
 		this.#window ??= { since: now, refused: programs.refused };
-		const elapsed = now - this.#window.since;
+		const { since, refused } = this.#window;
+		const elapsed = now - since;
 		if (elapsed < WINDOW_MS) return false;
 		// A look that comes late has seen more refusals, which are no higher a rate.
-		const isMany = programs.refused - this.#window.refused >= (MANY_REFUSED * elapsed) / WINDOW_MS;
+		const isMany = programs.refused - refused >= (MANY_REFUSED * elapsed) / WINDOW_MS;
+		// Whoever could not end it at the first try finds it still a bomb.
 		if (!isMany) this.#window = { since: now, refused: programs.refused };
 		return isMany;
 	}

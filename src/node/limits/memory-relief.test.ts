@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { relieveMemory, relieveStopped } from "./memory-relief.ts";
-import { FakeGuest, fakeProcess, MB } from "./testing/fake-guest.ts";
+import { FakeGuest, fakeFamily, fakeProcess, MB } from "./testing/fake-guest.ts";
 
 const signal = new AbortController().signal;
 const BIG = fakeProcess(30, { memoryBytes: 2000 * MB });
@@ -31,6 +31,16 @@ test("nothing ends in a guest whose pause began while its processes were asked f
 	};
 	expect(await relieveMemory(guest.relief, signal)).toBe("untouched");
 	expect(guest.ended).toEqual([]);
+});
+
+test("a snapshot that waits for a crowd's standstill does not save what takes the memory", async () => {
+	const guest = new FakeGuest();
+	guest.processes = [BIG, ...fakeFamily(100, 300)];
+	guest.onAsked = () => {
+		guest.leftAlone = true;
+	};
+	expect(await relieveMemory(guest.relief, signal)).toBe("untouched");
+	expect(guest.ended).toEqual(["process 30"]);
 });
 
 test("what a former server stopped a guest for ends before it goes on", async () => {

@@ -32,15 +32,15 @@ export async function relieveMemory(relief: Relief, signal: AbortSignal): Promis
 	const hopelessAt = Date.now() + (crowded ? CROWD_HOPELESS_MS : HOPELESS_MS);
 	const ended = new Set<string>();
 	while (Date.now() < hopelessAt) {
-		if (relief.isLeftAlone()) return "untouched";
 		const excess = excessOf(relief);
 		if (excess <= 0) return "relieved";
-		const round = () => endLargest(relief, excess, ended, signal);
-		await (crowded ? engine.whileStill(record.containerId, round, signal) : round());
+		const round = (how: Relief) => endLargest(how, excess, ended, signal);
+		// A capture that waits for this standstill to be over does not keep it from being used.
+		await (crowded ? engine.whileStill(record.containerId, () => round(atOnce(relief)), signal) : round(relief));
 		// Memory comes back some time after its process is gone.
 		await settleMemory(relief, excess, crowded ? CROWD_SETTLE_MS : SETTLE_MS, signal);
+		if (relief.isLeftAlone()) return "untouched";
 	}
-	if (relief.isLeftAlone()) return "untouched";
 	return excessOf(relief) <= 0 ? "relieved" : "hopeless";
 }
 
@@ -50,9 +50,12 @@ export async function relieveMemory(relief: Relief, signal: AbortSignal): Promis
  */
 export async function relieveStopped(relief: Relief, signal: AbortSignal): Promise<void> {
 	const excess = excessOf(relief);
-	// It stands still, and goes on as soon as this is done.
-	const stopped = { ...relief, isLeftAlone: () => false };
-	if (excess > 0) await endLargest(stopped, excess, new Set(), signal);
+	if (excess > 0) await endLargest(atOnce(relief), excess, new Set(), signal);
+}
+
+/** For a guest that stands still so that things can be ended in it: it goes on as soon as that is done. */
+function atOnce(relief: Relief): Relief {
+	return { ...relief, isLeftAlone: () => false };
 }
 
 /** Of a crowd the engine keeps host tasks long after it has gone, so the guest is asked; not being answered says enough. */
