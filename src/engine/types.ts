@@ -80,8 +80,9 @@ export interface GuestProcess {
 	readonly parentPid: number;
 	/** Process group. */
 	readonly groupId: number;
-	/** Path of its program in the guest. */
+	/** Path of its program in the guest; empty if very long. */
 	readonly program: string;
+	/** The first of its arguments, which tell what a program runs in its turn; a very long one is empty. */
 	readonly args: readonly string[];
 	/** Resident memory, bytes. */
 	readonly memoryBytes: number;
@@ -109,9 +110,9 @@ export interface ContainerLimits {
 	pressure(id: string): ContainerPressure | undefined;
 	/** Sets the hard limit that belongs to these resources. @throws Error when more than that cannot be reclaimed */
 	tighten(id: string, resources: Resources): Promise<void>;
-	/** Guest processes, asked of the engine itself: works while the guest is busy. */
+	/** Guest processes, asked of the engine itself: works while the guest is busy. @throws AnswerTooLongError */
 	processes(id: string, signal: AbortSignal): Promise<readonly GuestProcess[]>;
-	/** How many threads each guest process has, by its pid. */
+	/** How many threads each guest process has, by its pid. @throws AnswerTooLongError */
 	threads(id: string, signal: AbortSignal): Promise<ReadonlyMap<number, number>>;
 	/** Sends SIGKILL to one guest process. */
 	killProcess(id: string, pid: number, signal: AbortSignal): Promise<void>;
@@ -147,6 +148,16 @@ export class StuckError extends AggregateError {
 	/** @param errors what happened, in this order */
 	constructor(containerId: string, errors: readonly unknown[]) {
 		super(errors, `container ${containerId} could not be let run again: ${errors.join("; ")}`);
+	}
+}
+
+/** A guest has made so much of what its engine was asked for that nobody reads it to the end. */
+export class AnswerTooLongError extends Error {
+	override readonly name = "AnswerTooLongError";
+
+	/** @param what the engine was asked for */
+	constructor(what: string, maxBytes: number) {
+		super(`the sandbox answered ${what} with more than ${maxBytes} bytes`);
 	}
 }
 

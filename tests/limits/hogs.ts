@@ -30,3 +30,21 @@ export const SCATTERED_FORK_BOMB = PYTHON_FORK_BOMB.replace("os.fork()", "os.for
 /** Takes all but a little of the disk, then writes that little full again and again. */
 export const DISK_FILLER =
 	"fallocate -l $(($(df --output=avail -k / | tail -1) - 131072))K full; while :; do head -c 256M /dev/zero > more; done";
+
+/** Processes each of which has so many arguments, all of them empty. */
+export const MANY_ARGUMENTS = `python3 -c "
+import os, sys
+many = 'import os, time; [os.fork() for n in range(5)]; time.sleep(1000)'
+os.execv(sys.executable, [sys.executable, '-c', many] + [''] * 100_000)"`;
+
+/** Processes that are longer to tell than anybody reads, for the paths of what they have open. */
+export const MANY_DESCRIPTORS = `python3 -c "
+import os, resource, time
+for n in range(15):
+  os.mkdir('d' * 250)
+  os.chdir('d' * 250)
+held = open('file', 'w')
+resource.setrlimit(resource.RLIMIT_NOFILE, (4_000, 4_000))
+for n in range(3_000): os.dup(held.fileno())
+for n in range(3): os.fork()
+time.sleep(1000)"`;

@@ -3,9 +3,9 @@ import { Sandbox } from "e2b";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { campaignLength } from "../support/random.ts";
 import { rest } from "../support/rest.ts";
-import { deleteAtEnd, newSandbox } from "../support/sandboxes.ts";
+import { deleteAtEnd, newSandbox, until } from "../support/sandboxes.ts";
 import { startTestServer, type TestServer } from "../support/server.ts";
-import { MEMORY_HOG } from "./hogs.ts";
+import { MANY_ARGUMENTS, MANY_DESCRIPTORS, MEMORY_HOG } from "./hogs.ts";
 
 /** What `base` promises. */
 const MEMORY_KB = 1024 * 1024;
@@ -54,6 +54,34 @@ held = []
 while True: held.append(mmap.mmap(-1, 128 << 20, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | mmap.MAP_POPULATE))"`;
 	expect(await ending(sandbox, populate)).toMatch(/signal: killed/);
 	expect((await sandbox.commands.run("echo alive")).stdout).toBe("alive\n");
+}, 180_000);
+
+/** Waits until so many processes of Python stay. */
+async function pythons(sandbox: Sandbox, count: number): Promise<void> {
+	await until(`${count} processes`, async () => {
+		const { stdout } = await sandbox.commands.run("pgrep -c python3 || true");
+		return Number(stdout) === count;
+	});
+}
+
+test("processes with any number of arguments live on when a hog beside them is killed", async () => {
+	const sandbox = await newSandbox();
+	await sandbox.commands.run(MANY_ARGUMENTS, { background: true, timeoutMs: 0 });
+	await pythons(sandbox, 32);
+	expect(await ending(sandbox, MEMORY_HOG)).toMatch(/signal: killed/);
+	await pythons(sandbox, 32);
+	expect(await warnings(sandbox)).toEqual([expect.stringMatching(/^Out of memory: killed process \d+ /)]);
+}, 180_000);
+
+test("with processes too long to tell, a hog ends as all programs do, and the sandbox lives on", async () => {
+	const sandbox = await newSandbox();
+	await sandbox.commands.run(MANY_DESCRIPTORS, { background: true, timeoutMs: 0 });
+	await pythons(sandbox, 8);
+	expect(await ending(sandbox, MEMORY_HOG)).toMatch(/signal: killed/);
+	await pythons(sandbox, 0);
+	expect(await warnings(sandbox)).toContain(
+		"Out of memory: killed all programs of the sandbox, since they are too much to read through",
+	);
 }, 180_000);
 
 test("a sandbox made from a snapshot has the limits of its source", async () => {

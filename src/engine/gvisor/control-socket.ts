@@ -1,16 +1,15 @@
 import { readFile } from "node:fs/promises";
-import { connect } from "node:net";
 import { join } from "node:path";
-import { type Static, Type } from "typebox";
+import { Type } from "typebox";
 import { Value } from "typebox/value";
 import type { GuestProcess, GuestPrograms } from "../types.ts";
+import { type Call, call } from "./control-call.ts";
 
 /**
  * The socket through which runsc speaks to a sandbox. What `runsc trace procfs`, `runsc ps` and `runsc kill -pid` do is asked
  * for directly: starting that program takes tens of milliseconds, on a busy machine hundreds, in which a guest that takes
  * too much memory reaches its hard limit.
- * Source: gVisor release 20260905, pkg/urpc (one JSON object each way), runsc/boot/controller.go and
- * pkg/sentry/control/proc.go.
+ * Source: gVisor release 20260905, runsc/boot/controller.go, runsc/boot/procfs/dump.go and pkg/sentry/control/proc.go.
  */
 export interface ControlSocket {
 	processes(signal: AbortSignal): Promise<readonly GuestProcess[]>;
@@ -33,32 +32,38 @@ const TO_GROUP = 3;
 /** @throws Error when runsc knows no such container */
 export async function openControlSocket(stateDir: string, id: string): Promise<ControlSocket> {
 	const path = await socketPath(stateDir, id);
+	const ask = (method: string, arg: Call["arg"], wanted: Call["wanted"], signal: AbortSignal) =>
+		call(path, { method, arg, wanted }, signal);
 	const kill = async (PID: number, Mode: number, signal: AbortSignal) => {
-		await call(path, "containerManager.Signal", { CID: id, Signo: SIGKILL, PID, Mode }, signal);
+		await ask("containerManager.Signal", { CID: id, Signo: SIGKILL, PID, Mode }, NOTHING, signal);
 	};
 	return {
-		processes: async (signal) => parseProcesses(await call(path, "containerManager.ProcfsDump", null, signal)),
-		threads: async (signal) => parseThreads(await call(path, "containerManager.Processes", id, signal)),
+		processes: async (signal) => parseProcesses(await ask("containerManager.ProcfsDump", null, OF_DUMP, signal)),
+		threads: async (signal) => parseThreads(await ask("containerManager.Processes", id, OF_LIST, signal)),
 		killProcess: (pid, signal) => kill(pid, TO_PROCESS, signal),
 		killGroup: (groupId, signal) => kill(groupId, TO_GROUP, signal),
 		programs: async (signal) => {
 			const Args = ["pids.current", "pids.max", "pids.events"].map((name) => ({ file: programsFile(name) }));
-			return readPrograms(await call(path, "Cgroups.ReadControlFiles", { Args }, signal));
+			return readPrograms(await ask("Cgroups.ReadControlFiles", { Args }, OF_CONTROLS, signal));
 		},
 		killPrograms: async (signal) => {
 			const Args = [{ file: programsFile("cgroup.kill"), value: "1" }];
-			const [done] = Value.Parse(Controls, await call(path, "Cgroups.WriteControlFiles", { Args }, signal)).results;
+			const answer = await ask("Cgroups.WriteControlFiles", { Args }, OF_CONTROLS, signal);
+			const [done] = Value.Parse(Controls, answer).results;
 			if (done?.is_error) throw new Error(`killing the sandbox's programs: ${done.value}`);
 		},
-		endStop: async (signal) => void (await call(path, "containerManager.Resume", null, signal)),
+		endStop: async (signal) => void (await ask("containerManager.Resume", null, NOTHING, signal)),
 	};
 }
+
+const NOTHING = { members: new Set<string>() };
 
 /** Of the guest's cgroup of programs, which its init makes (guest/agent/packaging/init.sh). */
 function programsFile(name: string) {
 	return { controller: "pids", path: "/programs", name };
 }
 
+const OF_CONTROLS = { members: new Set(["results", "value", "is_error"]) };
 const Controls = Type.Object({ results: Type.Array(Type.Object({ value: Type.String(), is_error: Type.Boolean() })) });
 
 function readPrograms(answer: unknown): GuestPrograms | undefined {
@@ -78,42 +83,13 @@ async function socketPath(stateDir: string, id: string): Promise<string> {
 	return Value.Parse(State, record).sandbox.controlSocketPath;
 }
 
-const Answer = Type.Object({ success: Type.Boolean(), err: Type.String(), result: Type.Unknown() });
-
-function call(path: string, method: string, arg: object | string | null, signal: AbortSignal): Promise<unknown> {
-	const { promise, resolve, reject } = Promise.withResolvers<unknown>();
-	const socket = connect({ path });
-	const onAbort = () => socket.destroy(new Error(`the sandbox did not answer ${method}`));
-	signal.addEventListener("abort", onAbort, { once: true });
-	let text = "";
-	socket.setEncoding("utf8");
-	socket.on("error", reject);
-	socket.on("close", () => {
-		signal.removeEventListener("abort", onAbort);
-		reject(new Error(`the sandbox ended without an answer to ${method}`));
-	});
-	socket.on("data", (chunk: string) => {
-		text += chunk;
-		// The answer is one object without a terminator: it is whole when it parses.
-		if (!text.trimEnd().endsWith("}")) return;
-		const answer = tryParse(text);
-		if (answer === undefined) return;
-		if (answer.success) resolve(answer.result);
-		else reject(new Error(`${method}: ${answer.err}`));
-		socket.end();
-	});
-	socket.write(JSON.stringify({ method, arg }));
-	return promise;
-}
-
-function tryParse(text: string): Static<typeof Answer> | undefined {
-	try {
-		return Value.Parse(Answer, JSON.parse(text));
-	} catch {
-		return undefined;
-	}
-}
-
+/** Which program a process runs is told by these; init's script is the third (src/engine/gvisor/spec.ts). */
+const FIRST_ARGS = 3;
+/** Of all else there can be any amount: arguments, environment, descriptors and mappings are the guest's choice. */
+const OF_DUMP = {
+	members: new Set(["exe", "status", "pid", "ppid", "vm_rss", "stat", "pgid"]),
+	firstOf: new Map([["args", FIRST_ARGS]]),
+};
 const Dump = Type.Array(
 	Type.Object({
 		exe: Type.Optional(Type.String()),
@@ -136,6 +112,7 @@ function parseProcesses(dump: unknown): GuestProcess[] {
 	}));
 }
 
+const OF_LIST = { members: new Set(["pid", "threads"]) };
 /** Go writes an empty list as null. */
 const ProcessList = Type.Array(
 	Type.Object({ pid: Type.Integer(), threads: Type.Union([Type.Null(), Type.Array(Type.Integer())]) }),

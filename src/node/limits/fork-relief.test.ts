@@ -1,4 +1,5 @@
 import { expect, onTestFinished, test, vi } from "vitest";
+import { AnswerTooLongError } from "../../engine/index.ts";
 import { relieveForks } from "./fork-relief.ts";
 import { FakeGuest, fakeFamily, fakeProcess, MAX_PROGRAMS } from "./testing/fake-guest.ts";
 
@@ -76,4 +77,15 @@ test("everything ends when ending the largest groups has not helped, and the use
 	expect(guest.told.at(-1)).toBe(
 		"Too many processes: killed all programs of the sandbox, since ending its largest process groups made no room",
 	);
+});
+
+test("everything ends when it is too much to read which group is the largest, and the user is told so", async () => {
+	const guest = new FakeGuest();
+	guest.processes = [KEEPER, ...BOMB];
+	guest.onAsked = () => {
+		throw new AnswerTooLongError("processes", 1);
+	};
+	expect(await relieveForks(guest.relief, signal)).toBe("relieved");
+	expect(guest.ended).toEqual(["everything"]);
+	expect(guest.told).toEqual(["Too many processes: killed all programs of the sandbox, since they are too much to read through"]);
 });

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { GuestProcess, GuestPrograms } from "../../engine/index.ts";
 import { tasksBound } from "./bounds.ts";
 import { isFull } from "./forks.ts";
-import { deadline, endEverything, NO_GROUP, type Relief, type Relieved } from "./relief.ts";
+import { deadline, endEverything, NO_GROUP, type Relief, type Relieved, readable, UNREADABLE } from "./relief.ts";
 import { largestFamily, type ProcessFamily } from "./victim.ts";
 
 /**
@@ -33,8 +33,12 @@ async function endBomb(relief: Relief, signal: AbortSignal): Promise<"nothing" |
 	const { limits, record } = relief;
 	const programs = await limits.programs(record.containerId, deadline(signal));
 	if (hasRoom(relief, programs)) return "nothing";
-	const processes = await limits.processes(record.containerId, deadline(signal));
-	const threads = await limits.threads(record.containerId, deadline(signal));
+	const processes = await readable(limits.processes(record.containerId, deadline(signal)));
+	const threads = await readable(limits.threads(record.containerId, deadline(signal)));
+	if (processes === undefined || threads === undefined) {
+		await endEverything(relief, { what: WHAT, since: UNREADABLE }, signal);
+		return "everything";
+	}
 	// Threads count against the limit as processes do.
 	const threadsOf = ({ pid }: GuestProcess) => threads.get(pid) ?? 1;
 	const family = largestFamily(processes, processes, threadsOf);

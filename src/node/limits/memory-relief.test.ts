@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { AnswerTooLongError } from "../../engine/index.ts";
 import { relieveMemory, relieveStopped } from "./memory-relief.ts";
 import { FakeGuest, fakeFamily, fakeProcess, MB } from "./testing/fake-guest.ts";
 
@@ -49,4 +50,26 @@ test("what a former server stopped a guest for ends before it goes on", async ()
 	guest.leftAlone = true;
 	await relieveStopped(guest.relief, signal);
 	expect(guest.ended).toEqual(["process 30"]);
+});
+
+test("everything that users started ends when it is too much to read which of it holds most, and the user is told so", async () => {
+	const guest = new FakeGuest();
+	guest.processes = [BIG, fakeProcess(31)];
+	guest.onAsked = () => {
+		throw new AnswerTooLongError("processes", 1);
+	};
+	expect(await relieveMemory(guest.relief, signal)).toBe("relieved");
+	expect(guest.ended).toEqual(["everything"]);
+	expect(guest.told).toEqual(["Out of memory: killed all programs of the sandbox, since they are too much to read through"]);
+});
+
+test("not even what is too much to read ends in a guest whose pause began while it was asked", async () => {
+	const guest = new FakeGuest();
+	guest.processes = [BIG];
+	guest.onAsked = () => {
+		guest.leftAlone = true;
+		throw new AnswerTooLongError("processes", 1);
+	};
+	expect(await relieveMemory(guest.relief, signal)).toBe("untouched");
+	expect(guest.ended).toEqual([]);
 });

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { GuestProcess } from "../../engine/index.ts";
 import { excessBytes, isCrowded, marginBytes } from "./bounds.ts";
-import { deadline, endEverything, NO_GROUP, type Relief, type Relieved } from "./relief.ts";
+import { deadline, endEverything, NO_GROUP, type Relief, type Relieved, readable, UNREADABLE } from "./relief.ts";
 import { largestFamily, largestProcesses, type ProcessFamily } from "./victim.ts";
 
 /**
@@ -23,6 +23,7 @@ const MB = 1024 * 1024;
 const GROWTH_BYTES = 64 * MB;
 /** More processes than this that would have to end are one family's doing, which ends as a whole. */
 const MANY_VICTIMS = 8;
+const WHAT = "Out of memory";
 
 /** @returns hopeless when the guest stays above its memory whatever ends in it */
 export async function relieveMemory(relief: Relief, signal: AbortSignal): Promise<Relieved> {
@@ -77,12 +78,13 @@ function excessOf({ limits, record }: Relief): number {
 /** @param ended what was ended before, which may still be on its way out; added to */
 async function endLargest(relief: Relief, excess: number, ended: Set<string>, signal: AbortSignal): Promise<void> {
 	const { limits, record } = relief;
-	const processes = await limits.processes(record.containerId, deadline(signal));
+	const processes = await readable(limits.processes(record.containerId, deadline(signal)));
 	if (relief.isLeftAlone()) return;
+	if (processes === undefined) return endEverything(relief, { what: WHAT, since: UNREADABLE }, signal);
 	const victims = largestProcesses(processes, excess + marginBytes(record.resources));
 	if (victims.length > MANY_VICTIMS) {
 		const family = largestFamily(victims, processes);
-		if (family === undefined) return endEverything(relief, { what: "Out of memory", since: NO_GROUP }, signal);
+		if (family === undefined) return endEverything(relief, { what: WHAT, since: NO_GROUP }, signal);
 		return endFamily(relief, family, ended, signal);
 	}
 	for (const victim of victims) {

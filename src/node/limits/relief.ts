@@ -1,5 +1,5 @@
 import type { Logger } from "pino";
-import type { ContainerLimits, SandboxEngine } from "../../engine/index.ts";
+import { AnswerTooLongError, type ContainerLimits, type SandboxEngine } from "../../engine/index.ts";
 import type { ContainerRecord } from "../records.ts";
 
 /** What the ways of relieving a guest share. */
@@ -30,6 +30,8 @@ export interface Reason {
 
 /** They are of many groups, or of one that a service is in. */
 export const NO_GROUP = "no one process group is to blame";
+/** They have so many arguments, descriptors or mappings that nobody reads which of them is to blame. */
+export const UNREADABLE = "they are too much to read through";
 
 /** The last resort, for what cannot be told from what else runs: all that users started. The guest's services live on. */
 export async function endEverything(relief: Relief, { what, since }: Reason, signal: AbortSignal): Promise<void> {
@@ -37,6 +39,14 @@ export async function endEverything(relief: Relief, { what, since }: Reason, sig
 	await limits.killPrograms(record.containerId, deadline(signal));
 	log.warn({ sandboxId: record.sandboxId, reason: what, since }, "killed all programs of the sandbox");
 	tell(`${what}: killed all programs of the sandbox, since ${since}`);
+}
+
+/** What a guest answers; undefined when it is so much that nobody reads it. */
+export async function readable<T>(answer: Promise<T>): Promise<T | undefined> {
+	return answer.catch((error: unknown) => {
+		if (error instanceof AnswerTooLongError) return undefined;
+		throw error;
+	});
 }
 
 const ANSWER_TIMEOUT_MS = 5_000;
