@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { createServer as createHttp, type IncomingMessage, request, type Server } from "node:http";
 import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import { text } from "node:stream/consumers";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { WebSocket, WebSocketServer } from "ws";
 import { Injector } from "./injector.ts";
 
@@ -158,6 +158,36 @@ test.each([
 	socket.write(`${method} /drop HTTP/1.1\r\nHost: api.test\r\nConnection: close\r\n\r\n`);
 	expect(await text(socket)).toContain("HTTP/1.1 502");
 	expect(dropped).toEqual(sent);
+});
+
+describe("a host that switches to a protocol nobody asked for", () => {
+	const SWITCH = "HTTP/1.1 101 Switching Protocols\r\n";
+	const head = (...fields: string[]) => `${["GET / HTTP/1.1", "Host: api.test", ...fields].join("\r\n")}\r\n\r\n`;
+
+	/** What a guest is told when the host answers with these bytes and leaves the connection open. */
+	async function told(answer: string, sent: string): Promise<string> {
+		site.removeAllListeners("connection");
+		site.on("connection", (socket) => {
+			socket.on("error", () => {});
+			socket.once("data", () => socket.write(answer));
+		});
+		const socket = connect(portOf(door), "127.0.0.1");
+		socket.write(sent);
+		return text(socket);
+	}
+
+	test.each([
+		["and says to which", `${SWITCH}Connection: Upgrade\r\nUpgrade: other\r\n\r\nbytes of it`],
+		["and does not say to which", `${SWITCH}\r\n`],
+	])("%s, has given no answer: the guest is told so", async (_how, answer) => {
+		const answered = await told(answer, head());
+		expect(answered).toMatch(/^HTTP\/1.1 502 /);
+		expect(answered).toContain("api.test switched to a protocol that nobody had asked for");
+	});
+
+	test("asked to switch, but not told to what, ends the guest's connection", async () => {
+		expect(await told(`${SWITCH}\r\n`, head("Connection: Upgrade", "Upgrade: websocket"))).toBe("");
+	});
 });
 
 test("an answer that breaks off at the host breaks off at the guest", async () => {

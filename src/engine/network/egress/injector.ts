@@ -23,6 +23,8 @@ const MAX_WAITING = 32;
 const MAX_HEADER_BYTES = 64 * 1024;
 /** Asks a host to repeat the request with all its fields (RFC 9110 §9.3.8). */
 const ECHO = "TRACE";
+const SWITCHING = 101;
+const UNASKED = "switched to a protocol that nobody had asked for";
 /** Silence in both directions, as long as towards sandboxes. */
 const IDLE_TIMEOUT_MS = 610_000;
 /** For the head of a request, since the answer before it: one that trickles in would keep up to 64 KB here for hours. */
@@ -154,13 +156,34 @@ export class Injector {
 			headers.push("Transfer-Encoding", "chunked");
 		const outgoing = request({ agent, method: req.method, path, headers });
 		res.once("close", () => outgoing.destroy());
-		outgoing.on("response", (response) => relayResponse(response, res));
-		outgoing.on("error", (error) => {
-			if (res.headersSent || res.destroyed) res.destroy();
-			// Most likely the host closed it just as it was used again; if not, asking twice does no harm.
-			else if (outgoing.reusedSocket && !body && IDEMPOTENT_METHODS.has(req.method ?? "")) this.#trySend(req, res, taken, path);
-			else refuse(req, res, 502, `${lane.name} could not be reached: ${reasonOf(error)}`);
+		// One thing comes of it: after a refusal there may still be an error, and a close follows everything.
+		let outcome: "relayed" | "refused" | "repeated" | undefined;
+		const fail = (text: string) => {
+			if (outcome === undefined) refuse(req, res, 502, `${lane.name} ${text}`);
+			outcome ??= "refused";
+			outgoing.destroy();
+		};
+		outgoing.on("response", (response) => {
+			if (response.statusCode === SWITCHING) return fail(UNASKED);
+			outcome = "relayed";
+			relayResponse(response, res);
 		});
+		// Without a listener Node closes the connection and says neither that there is an answer nor that there is none.
+		outgoing.on("upgrade", (_response, remote) => {
+			remote.destroy();
+			fail(UNASKED);
+		});
+		outgoing.on("error", (error) => {
+			const repeatable = outgoing.reusedSocket && !body && IDEMPOTENT_METHODS.has(req.method ?? "");
+			if (outcome === "relayed") res.destroy();
+			else if (outcome !== undefined || res.destroyed || !repeatable) fail(`could not be reached: ${reasonOf(error)}`);
+			else {
+				// Most likely the host closed it just as it was used again; if not, asking twice does no harm.
+				outcome = "repeated";
+				this.#trySend(req, res, taken, path);
+			}
+		});
+		outgoing.once("close", () => fail("gave no answer"));
 		if (body) req.pipe(outgoing);
 		else outgoing.end();
 	}
@@ -188,8 +211,13 @@ export class Injector {
 		const headers = [...headersFor(req, lane), "Connection", "Upgrade", "Upgrade", protocols];
 		const outgoing = request({ agent, method: req.method, path, headers });
 		socket.once("close", () => outgoing.destroy());
+		let decided = false;
 		outgoing.on("error", () => socket.destroy());
+		outgoing.once("close", () => {
+			if (!decided) socket.destroy();
+		});
 		outgoing.on("upgrade", (response, remote, first) => {
+			decided = true;
 			remote.on("error", () => remote.destroy());
 			remote.once("close", () => socket.destroy());
 			socket.once("close", () => remote.destroy());
@@ -199,6 +227,9 @@ export class Injector {
 			socket.pipe(remote).pipe(socket);
 		});
 		outgoing.on("response", (response) => {
+			// It says to switch, but not to what.
+			if (response.statusCode === SWITCHING) return void socket.destroy();
+			decided = true;
 			const res = new ServerResponse(req);
 			res.shouldKeepAlive = false;
 			res.assignSocket(socket as Socket);
