@@ -5,9 +5,10 @@ const MAX_NAME = 253;
 
 /** True for a host name in lower case. Addresses are none: their last label is a number. */
 export function isHostName(text: string): boolean {
+	if (text.length > MAX_NAME) return false;
 	const labels = text.split(".");
 	const last = labels.at(-1) ?? "";
-	return text.length <= MAX_NAME && !/^\d*$/.test(last) && labels.every((label) => LABEL.test(label));
+	return !/^\d*$/.test(last) && labels.every((label) => LABEL.test(label));
 }
 
 /** True for a pattern in lower case. */

@@ -19,14 +19,20 @@ import { matchesDomain } from "./domains.ts";
 import { ruleFor } from "./header-rules.ts";
 import { Injector } from "./injector.ts";
 import type { OriginalDestination } from "./original-destination.ts";
+import { Places } from "./places.ts";
 import { keyOf, type Policy, reaches, readPolicy } from "./policy.ts";
 import { readName } from "./read-name.ts";
-import { type Sniffed, sniffHttp, sniffTls } from "./sniff.ts";
+import { type Sniffing, sniffHttp, sniffTls } from "./sniff.ts";
 import { socksConnect } from "./socks.ts";
 import { answering, secured } from "./tls.ts";
 
 /** Open connections of one slot, so that one guest cannot take all the descriptors. */
 const MAX_CONNECTIONS_PER_SLOT = 1024;
+/**
+ * Of these, the ones whose client has not yet said a name: they cost memory and work, and lead nowhere so far. Clients
+ * that connect a hundred times at once are common, and each of those says its name a moment later.
+ */
+const MAX_NAMELESS_PER_SLOT = 256;
 /** Time for a client to say what it wants, and for the way there to be made, ms. */
 const NAME_TIMEOUT_MS = 15_000;
 const CONNECT_TIMEOUT_MS = 10_000;
@@ -39,7 +45,7 @@ const KEEP_ALIVE_MS = 60_000;
 
 const HTTP_PORT = 80;
 const TLS_PORT = 443;
-const SNIFFERS: Readonly<Record<number, (bytes: Buffer) => Sniffed>> = { [HTTP_PORT]: sniffHttp, [TLS_PORT]: sniffTls };
+const SNIFFERS: Readonly<Record<number, () => Sniffing>> = { [HTTP_PORT]: sniffHttp, [TLS_PORT]: sniffTls };
 
 /** Why a connection is allowed. One with a header rule ends when anything changes. */
 type Grant = NameGrant | RuleGrant | { readonly address: string; readonly port: number };
@@ -77,6 +83,7 @@ export class EgressProxy {
 	readonly #policies = new Map<string, Policy>();
 	readonly #connections = new Map<string, Set<Connection>>();
 	readonly #lookups = new Turns(MAX_LOOKUPS_PER_SLOT);
+	readonly #nameless = new Places(MAX_NAMELESS_PER_SLOT);
 	readonly #injector = new Injector();
 	readonly #trust: TlsTrust;
 
@@ -146,6 +153,7 @@ export class EgressProxy {
 		return this.#lookups.take(slot, gone, () => this.#destinations.find(host));
 	}
 
+	/** @throws when the connection is not allowed, or too many others have not said their name yet */
 	async #grant(slot: string, client: Socket, { port, address }: Meant, gone: AbortSignal): Promise<Grant> {
 		const before = this.#policies.get(slot);
 		const open =
@@ -154,7 +162,8 @@ export class EgressProxy {
 		if (open && (sniff === undefined || before?.rules.length === 0)) return open;
 		if (sniff === undefined) throw new Error("not allowed");
 		const limit = AbortSignal.timeout(open ? SILENT_CLIENT_MS : NAME_TIMEOUT_MS);
-		const name = await readName(client, sniff, AbortSignal.any([gone, limit]));
+		const signal = AbortSignal.any([gone, limit]);
+		const name = await this.#nameless.hold(slot, () => readName(client, sniff, signal));
 		// It may have changed while the client thought.
 		const policy = this.#policies.get(slot);
 		if (policy === undefined) throw new Error("not allowed");
