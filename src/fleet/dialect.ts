@@ -20,7 +20,7 @@ import { OffshootError } from "../protocol/index.ts";
 const BUSY_TIMEOUT_MS = 5_000;
 
 export class NodeSqliteDialect extends SqliteDialect {
-	readonly #database: SqliteDatabase;
+	readonly #database: OpenDatabase;
 
 	/** Opens or creates the file; the connection is closed by `Kysely.destroy`. */
 	constructor(path: string) {
@@ -30,7 +30,7 @@ export class NodeSqliteDialect extends SqliteDialect {
 	}
 
 	override createDriver(): Driver {
-		return new ImmediateDriver({ database: this.#database });
+		return new ImmediateDriver(this.#database);
 	}
 
 	override createAdapter(): DialectAdapter {
@@ -38,9 +38,25 @@ export class NodeSqliteDialect extends SqliteDialect {
 	}
 }
 
+interface OpenDatabase extends SqliteDatabase {
+	inTransaction(): boolean;
+}
+
 class ImmediateDriver extends SqliteDriver {
+	readonly #database: OpenDatabase;
+
+	constructor(database: OpenDatabase) {
+		super({ database });
+		this.#database = database;
+	}
+
 	override async beginTransaction(connection: DatabaseConnection): Promise<void> {
 		await connection.executeQuery(CompiledQuery.raw("begin immediate"));
+	}
+
+	/** Some errors, such as a full disk, end a transaction by themselves; to end it again would hide what went wrong. */
+	override async rollbackTransaction(connection: DatabaseConnection): Promise<void> {
+		if (this.#database.inTransaction()) await super.rollbackTransaction(connection);
 	}
 }
 
@@ -51,12 +67,13 @@ class TransactionalAdapter extends SqliteAdapter {
 	}
 }
 
-function openDatabase(path: string): SqliteDatabase {
+function openDatabase(path: string): OpenDatabase {
 	const database = new DatabaseSync(path, { timeout: BUSY_TIMEOUT_MS, enableForeignKeyConstraints: true });
 	database.exec("pragma journal_mode = wal; pragma synchronous = full;");
 	return {
 		close: () => database.close(),
 		prepare: (sql) => prepare(database, sql),
+		inTransaction: () => database.isTransaction,
 	};
 }
 
