@@ -126,6 +126,31 @@ describe.concurrent("the end of a sandbox's time", () => {
 		await eventually(async () => expect(await stateOf(world, sandboxId)).toBe("running"));
 	});
 
+	it("comes on time again for one that was extended while its failed pause waited for another try", async () => {
+		await using world = await World.open();
+		const { sandboxId } = await world.create({ timeout: 3, autoPause: true });
+		let failing = true;
+		world.faults.hook = (point) => {
+			if (point === "freeze" && failing) throw new Error("too many files");
+		};
+		const tries = () => world.faults.passed.filter((point) => point === "freeze").length;
+		for (let count = 1; count <= 6; count++) {
+			await eventually(() => {
+				world.clock.advance(1_000);
+				expect(tries()).toBeGreaterThanOrEqual(count);
+			});
+		}
+		await eventually(async () => expect(await stateOf(world, sandboxId)).toBe("running"));
+		failing = false;
+		await world.control.setTimeout(world.team, sandboxId, 10);
+		const extended = world.clock.now();
+		await eventually(async () => {
+			world.clock.advance(500);
+			expect(await stateOf(world, sandboxId)).toBe("paused");
+		});
+		expect(world.clock.now() - extended).toBeLessThan(60_000);
+	});
+
 	it("survives a restart, also when it passed while no server was there", async () => {
 		await using world = await World.open();
 		const due = await world.create({ timeout: 3 });

@@ -18,8 +18,8 @@ const LONGEST_TIMER_MS = 3_600_000;
 export class Expiry {
 	readonly #core: Core;
 	#timer: { readonly at: number; readonly cancel: () => void } | undefined;
-	/** Sandboxes whose end is being acted on, and those whose failed pause waits for another try. */
-	readonly #busy = new Set<string>();
+	/** Sandboxes whose end is being acted on, or waits for another try. To abort ends that waiting. */
+	readonly #busy = new Map<string, AbortController>();
 	#open = false;
 
 	constructor(core: Core) {
@@ -40,6 +40,7 @@ export class Expiry {
 
 	/** Takes note of a sandbox's new state. */
 	consider(record: SandboxRecord): void {
+		this.#busy.get(record.id)?.abort();
 		if (!this.#open || !this.#isCandidate(record)) return;
 		this.#arm(record.endAt.getTime());
 	}
@@ -69,13 +70,23 @@ export class Expiry {
 	}
 
 	async #expire(due: SandboxRecord): Promise<void> {
-		this.#busy.add(due.id);
-		for (let pause = FIRST_RETRY_MS; await this.#act(due); pause = Math.min(2 * pause, LAST_RETRY_MS)) {
-			await sleep(this.#core.clock, pause, this.#core.lifetime).catch(() => undefined);
+		this.#busy.set(due.id, new AbortController());
+		let waitMs = FIRST_RETRY_MS;
+		while (await this.#act(due)) {
+			await this.#untilNextTry(due.id, waitMs);
+			if (due.onTimeout === "pause") waitMs = Math.min(2 * waitMs, LAST_RETRY_MS);
 		}
 		this.#busy.delete(due.id);
 		const record = this.#core.ledger.get(due.id);
 		if (record) this.consider(record);
+	}
+
+	/** Also until something changes about the sandbox: its end may be another one by then. */
+	async #untilNextTry(id: string, waitMs: number): Promise<void> {
+		const changed = new AbortController();
+		this.#busy.set(id, changed);
+		const either = AbortSignal.any([changed.signal, this.#core.lifetime]);
+		await sleep(this.#core.clock, waitMs, either).catch(() => undefined);
 	}
 
 	/** @returns true when it has to be tried again */
