@@ -80,16 +80,17 @@ export class Admissions {
 			return { answer: answers.controlOnlyPath(destination.path) };
 		}
 		const given = single(req.headers["x-access-token"]);
-		const stoodFor =
-			signed !== undefined && target.port === AGENT_PORT ? this.#signersToken(signed, target.sandboxId) : undefined;
-		return { target, destination, accessToken: given ?? stoodFor };
+		const signs = given === undefined && signed !== undefined && target.port === AGENT_PORT;
+		return { target, destination, accessToken: signs ? this.#signersToken(signed, target.sandboxId) : given };
 	}
 
 	/** What a signature proves the knowledge of: it may wake the sandbox that it is for, as the token may. */
 	#signersToken(signed: SignedFileRequest, sandboxId: string): string | undefined {
 		if (isExpired(signed)) return undefined;
-		const own = [...this.#control.signedUrlCandidates()].filter((candidate) => candidate.sandboxId === sandboxId);
-		return findSigner(signed, own)?.accessToken;
+		for (const candidate of this.#control.signedUrlCandidates()) {
+			if (candidate.sandboxId === sandboxId) return findSigner(signed, [candidate])?.accessToken;
+		}
+		return undefined;
 	}
 
 	async #admit(req: ClientRequest, { target, destination, accessToken }: Located, signal: AbortSignal): Promise<Verdict> {

@@ -8,17 +8,13 @@ import type { Duplex } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import { connect as connectTls } from "node:tls";
 import { dialLoopback } from "./loopback.ts";
+import { WAITING_BYTES } from "./waiting.ts";
 
 /** A program in the guest often opens its port a moment after the client was told about it. Pauses between tries, ms. */
 const BACK_OFF_MS = [100, 200, 300, 400];
 const CONNECT_TIMEOUT_MS = 60_000;
 /** Shorter than the idle limit of common servers, so that a request seldom meets a connection that is just being closed. */
 const POOLED_IDLE_MS = 1_500;
-/**
- * Bytes that may wait for a slow receiver on each connection. Node's own limit is as long as what it reads at a time, so
- * that every full chunk of a stream would stop its sender and let it go again.
- */
-export const WAITING_BYTES = 256 * 1024;
 const NOT_LISTENING = new Set(["ECONNREFUSED", "EHOSTUNREACH", "ENETUNREACH"]);
 
 export interface GuestEndpoint {
@@ -69,7 +65,8 @@ function dialOnce({ tls = false, ...endpoint }: GuestEndpoint, signal: AbortSign
 }
 
 function secured(socket: Socket, signal: AbortSignal): Promise<Socket> {
-	return opened(signal, () => connectTls({ socket, rejectUnauthorized: false }), "secureConnect");
+	const options = { socket, rejectUnauthorized: false, highWaterMark: WAITING_BYTES };
+	return opened(signal, () => connectTls(options), "secureConnect");
 }
 
 function opened(signal: AbortSignal, open: () => Socket, ready: "connect" | "secureConnect"): Promise<Socket> {

@@ -6,11 +6,11 @@ import { createServer, type IncomingMessage, type RequestListener, type Server, 
 import type { AddressInfo } from "node:net";
 import type { Duplex } from "node:stream";
 import { IDLE_TIMEOUT_MS } from "./asking.ts";
-import { WAITING_BYTES } from "./dial.ts";
 import { dropSocket, isDropped } from "./drop.ts";
 import type { Edge } from "./edge.ts";
 import { createHttp2, type Http2Door } from "./http2.ts";
 import { type Certificate, openTls, type TlsListener, type TlsOptions } from "./tls-listener.ts";
+import { WAITING_BYTES } from "./waiting.ts";
 
 export interface FrontDoorOptions {
 	/** Answers requests that are not for a sandbox. */

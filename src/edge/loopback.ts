@@ -5,6 +5,7 @@
 import { request } from "node:http";
 import { connect, type Socket } from "node:net";
 import { CONTROL_PORT, LOOPBACK_HOST } from "../protocol/index.ts";
+import { WAITING_BYTES } from "./waiting.ts";
 
 export interface LoopbackEndpoint {
 	/** Address of the guest. */
@@ -21,7 +22,8 @@ export function dialLoopback({ host, port, ...options }: LoopbackEndpoint, signa
 	return new Promise((resolve, reject) => {
 		signal.throwIfAborted();
 		// It becomes the connection to the guest's server: never one from a pool.
-		const socket = connect({ ...options, host, port: CONTROL_PORT, noDelay: true });
+		const endpoint = { ...options, host, port: CONTROL_PORT, noDelay: true, highWaterMark: WAITING_BYTES };
+		const socket = connect(endpoint);
 		const call = request({ createConnection: () => socket, method: "CONNECT", path: `${LOOPBACK_HOST}:${port}` });
 		const abort = () =>
 			settle(() => {

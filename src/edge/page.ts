@@ -3,17 +3,15 @@ import type { ClientRequest } from "./client.ts";
 
 /**
  * True when a browser asks for a page: not for its scripts and fetches, and never for command-line clients. Over plain
- * HTTP browsers leave out what would tell them apart (Sec-Fetch-*): then a page is what is loaded by GET from no origin.
+ * HTTP browsers leave out what would tell them apart (Sec-Fetch-*): then a page is what HTML is asked for.
  */
-export function isBrowserNavigation({ method, headers }: ClientRequest): boolean {
+export function isBrowserNavigation({ headers }: ClientRequest): boolean {
 	const { accept = "", "user-agent": agent = "", "sec-fetch-dest": destination, "sec-fetch-mode": mode } = headers;
 	if (!/mozilla|chrome|safari|firefox|edg\/|opera/i.test(agent)) return false;
 	if (accept.includes("json")) return false;
 	if (destination !== undefined) return /^(document|iframe|frame)$/.test(String(destination));
 	if (mode !== undefined) return mode === "navigate";
-	if (accept.includes("text/html")) return true;
-	const fetched = headers.origin !== undefined || headers["x-requested-with"] !== undefined;
-	return (method === "GET" || method === "HEAD") && !fetched;
+	return accept.includes("text/html");
 }
 
 const LABELS: Readonly<Record<string, string>> = { sandboxId: "Sandbox", port: "Port", connectionLimit: "Limit" };

@@ -1,6 +1,7 @@
 /**
- * Signed upload and download URLs, which stand for the sandbox's token. Some name no sandbox: a client that reaches the proxy under one address for all
- * sandboxes builds such URLs; the signature is made with the sandbox's 256-bit token, so a match names exactly one.
+ * Signed upload and download URLs, which stand for the sandbox's token. Some name no sandbox: a client that reaches the
+ * proxy under one address for all sandboxes builds such URLs; the signature is made with the sandbox's 256-bit token, so
+ * a match names exactly one.
  */
 import { createHash } from "node:crypto";
 import { isSameSecret } from "../protocol/index.ts";

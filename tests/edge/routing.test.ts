@@ -125,8 +125,6 @@ describe("a sandbox's port", () => {
 	test("shows people a page, and programs of a browser JSON", async () => {
 		const headers = { ...routed(UNKNOWN, 80), ...BROWSER };
 		expect(await ask({ headers })).toMatchObject({ status: 502, type: expect.stringContaining("text/html") });
-		const bare = { ...routed(UNKNOWN, 80), "user-agent": BROWSER["user-agent"] };
-		expect(await ask({ headers: bare })).toMatchObject({ type: expect.stringContaining("text/html") });
 		const fetched = { ...headers, "sec-fetch-dest": "empty", accept: "*/*" };
 		expect(await ask({ headers: fetched })).toMatchObject({ status: 502, type: expect.stringContaining("json") });
 	});
