@@ -42,7 +42,9 @@ export async function capture(
 
 	const engine = await engines.open(record.engine);
 	requireHeadRoom(await store.freeBytes(), memoryFootprint(record.pid));
-	const staging = await store.stage(request.artifactId);
+	const staging = await store.stage(request.artifactId).catch((error: unknown) => {
+		throw explained(error);
+	});
 	try {
 		const image = await whileWriting(record, async () => {
 			await standStill?.();
@@ -52,7 +54,7 @@ export async function capture(
 		return factsOf(published.manifest);
 	} catch (error) {
 		await staging.discard();
-		throw isForFullDisk(error) ? incomplete(error) : error;
+		throw explained(error);
 	}
 }
 
@@ -71,15 +73,13 @@ async function write(
 	}
 }
 
-function isForFullDisk(error: unknown): boolean {
-	return error instanceof DamagedImageError || /no space left|ENOSPC/i.test(String(error));
-}
-
-function incomplete(cause: unknown): OffshootError {
+/** What is told of an image that could not be written. */
+function explained(error: unknown): unknown {
+	if (!(error instanceof DamagedImageError) && !/no space left|ENOSPC/i.test(String(error))) return error;
 	return new OffshootError(
 		"no_space",
 		"The snapshot could not be written completely, most likely because the disk is full. Free some space and try again; the sandbox goes on running.",
-		{ errorCode: "insufficient_disk_space", shouldRetry: false, cause },
+		{ errorCode: "insufficient_disk_space", shouldRetry: false, cause: error },
 	);
 }
 

@@ -28,7 +28,7 @@ export async function relieveForks(relief: Relief, signal: AbortSignal): Promise
 	return settleForks(relief, signal);
 }
 
-/** While the guest stands still for it: a capture that was asked for meanwhile comes after. */
+/** While the guest stands still: for this, or between the freeze and the image of a pause, where it does no harm. */
 async function endBomb(relief: Relief, signal: AbortSignal): Promise<"nothing" | "a family" | "everything"> {
 	const { limits, record } = relief;
 	const programs = await limits.programs(record.containerId, deadline(signal));
