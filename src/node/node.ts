@@ -1,12 +1,13 @@
-import { type EgressPolicy, type SandboxEngine, StuckError } from "../engine/index.ts";
+import type { EgressPolicy } from "../engine/index.ts";
 import { OffshootError } from "../protocol/index.ts";
 import type { Artifact } from "../store/index.ts";
 import { agentClient } from "./agent-client.ts";
-import { type CaptureTools, capture, ended, factsOf, freeze } from "./capture.ts";
+import { factsOf } from "./capture.ts";
+import { Captures } from "./captures.ts";
 import { ContainersAhead } from "./containers-ahead.ts";
 import { watchExits } from "./exits.ts";
 import { readGuestMetrics } from "./guest-metrics.ts";
-import { endedByLimit, ImageWriting, type LimitsWatch, watchLimits } from "./limits/index.ts";
+import { endedByLimit, type LimitsWatch, watchLimits } from "./limits/index.ts";
 import type { NodeOptions } from "./options.ts";
 import { OutputWatch } from "./output.ts";
 import type { ContainerRecord } from "./records.ts";
@@ -45,10 +46,8 @@ export class LocalNode implements NodeClient {
 	readonly #options: NodeOptions;
 	readonly #listeners = new Set<(exit: SandboxExit) => void>();
 	readonly #removing = new Map<string, Promise<void>>();
-	/** Containers that stand still for a pause: nothing that is asked of their guests can happen. */
-	readonly #frozen = new Set<string>();
 	readonly #ahead: ContainersAhead;
-	readonly #writing: ImageWriting;
+	readonly #captures: Captures;
 	readonly #limits: LimitsWatch;
 	readonly #stopWatching: () => Promise<void>;
 	readonly #output: OutputWatch;
@@ -59,10 +58,14 @@ export class LocalNode implements NodeClient {
 		this.#options = options;
 		this.#output = new OutputWatch(options.records, options.engines, (record) => void this.#end(record, FLOODED));
 		const stopExits = watchExits(options.records, (record) => void this.#exited(record));
-		this.#writing = new ImageWriting(options);
+		this.#captures = new Captures({
+			...options,
+			beforeResume: (record, signal) => this.#limits.beforeResume(record, signal),
+			onStuck: (record) => void this.#end(record, STUCK),
+		});
 		this.#limits = watchLimits({
 			...options,
-			isLeftAlone: (containerId) => this.#frozen.has(containerId) || this.#writing.has(containerId),
+			isLeftAlone: (containerId) => this.#captures.has(containerId),
 			onHopeless: (record, reason) => void this.#end(record, reason),
 			onEnded: (record, what) => this.#output.report(record, "limits", what),
 		});
@@ -115,52 +118,15 @@ export class LocalNode implements NodeClient {
 	}
 
 	capture(order: CaptureOrder, signal: AbortSignal): Promise<ArtifactFacts> {
-		return capture(this.#captureTools(order), this.#ready(order), order, signal);
+		return this.#captures.capture(this.#ready(order), order, signal);
 	}
 
-	async freezeAndCapture(order: FreezeOrder, signal: AbortSignal): Promise<ArtifactFacts> {
-		const record = this.#ready(order);
-		const healthy = await agentClient.becomesHealthy(record.slot.address, signal);
-		if (!healthy && order.requireHealthyGuest) throw unhealthy(order.sandboxId);
-		const engine = await this.#options.engines.open(record.engine);
-		const standStill = () => {
-			this.#frozen.add(record.containerId);
-			return freeze(engine, record, signal);
-		};
-		try {
-			const request = { ...order, agentUnresponsive: !healthy };
-			return await capture({ ...this.#captureTools(order), standStill }, record, request, signal);
-		} catch (error) {
-			if (!this.#frozen.has(record.containerId)) throw error;
-			if (error instanceof StuckError) {
-				this.#options.log.error({ err: error, sandboxId: order.sandboxId }, "a sandbox that stands still is ended");
-				void this.#end(record, STUCK);
-				throw ended(record, error);
-			}
-			// The signal may be the reason of the failure; the guest must run again all the same.
-			await this.unfreeze(order, AbortSignal.timeout(CLEANUP_TIMEOUT_MS)).catch((failure) =>
-				this.#options.log.error({ err: failure, sandboxId: order.sandboxId }, "a sandbox could not be let run again yet"),
-			);
-			throw error;
-		}
+	freezeAndCapture(order: FreezeOrder, signal: AbortSignal): Promise<ArtifactFacts> {
+		return this.#captures.freezeAndCapture(this.#ready(order), order, signal);
 	}
 
-	#captureTools({ memory }: Pick<CaptureOrder, "memory">): CaptureTools {
-		const { store, engines } = this.#options;
-		const what = memory ? "memory" : "files";
-		return { store, engines, whileWriting: (record, work) => this.#writing.during(record, what, work) };
-	}
-
-	async unfreeze(order: OrderKey, signal: AbortSignal): Promise<void> {
-		const record = this.#ready(order);
-		const engine = await this.#options.engines.open(record.engine);
-		// Asked only of what another server left: the list waits for every container that is just being stopped.
-		if (this.#frozen.has(record.containerId)) await engine.resume(record.containerId, signal);
-		else if (await isPaused(engine, record, signal)) {
-			await this.#limits.beforeResume(record, signal);
-			await engine.resume(record.containerId, signal);
-		}
-		this.#frozen.delete(record.containerId);
+	unfreeze(order: OrderKey, signal: AbortSignal): Promise<void> {
+		return this.#captures.unfreeze(this.#ready(order), signal);
 	}
 
 	async setEgress(order: OrderKey, policy: EgressPolicy, signal: AbortSignal): Promise<void> {
@@ -187,7 +153,7 @@ export class LocalNode implements NodeClient {
 		await engine.remove(record.containerId, AbortSignal.timeout(CLEANUP_TIMEOUT_MS));
 		await this.#options.slots.release(record.slot);
 		await this.#options.records.delete(record.containerId);
-		this.#frozen.delete(record.containerId);
+		this.#captures.forget(record.containerId);
 	}
 
 	async list(signal: AbortSignal): Promise<readonly NodeSandbox[]> {
@@ -289,19 +255,9 @@ export class LocalNode implements NodeClient {
 	}
 }
 
-async function isPaused(engine: SandboxEngine, { containerId }: ContainerRecord, signal: AbortSignal): Promise<boolean> {
-	const containers = await engine.list(signal);
-	return containers.some(({ id, status }) => id === containerId && status === "paused");
-}
-
 function lateStart(limitMs: number, cause: unknown): OffshootError {
 	const text = `The sandbox was not started within ${limitMs / 1000} s; try again when this host has less to do`;
 	return new OffshootError("timed_out", text, { errorCode: "sandbox_create_failed", shouldRetry: false, cause });
-}
-
-function unhealthy(sandboxId: string): OffshootError {
-	const text = `Sandbox "${sandboxId}" cannot be paused like this: its guest agent does not answer. It goes on running; pause it with its memory and without requiring a healthy guest, or kill it.`;
-	return new OffshootError("busy", text, { errorCode: "sandbox_guest_agent_unresponsive", shouldRetry: false });
 }
 
 function startedOf(record: ContainerRecord): StartedSandbox {

@@ -1,2 +1,2 @@
-export { ImageWriting } from "./image-writing.ts";
+export { ImageWriting, type ImageWritingOptions } from "./image-writing.ts";
 export { endedByLimit, type LimitsWatch, watchLimits } from "./watch.ts";
