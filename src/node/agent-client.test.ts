@@ -62,7 +62,7 @@ test("an agent that refuses or hangs up is the snapshot's fault; its own words s
 
 test("an agent that answers what nobody asked for fails the call, and nothing waits for it any more", async () => {
 	const upgrading = await listen(
-		createServer((socket) => socket.end("HTTP/1.1 101 X\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n")),
+		createServer((socket) => socket.on("error", () => {}).end("HTTP/1.1 101 X\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n")),
 		"127.49.98.6",
 	);
 	await expect(init(upgrading, 10_000)).rejects.toMatchObject({ code: "conflict" });
@@ -70,7 +70,7 @@ test("an agent that answers what nobody asked for fails the call, and nothing wa
 
 test("of what is no HTTP the error keeps no copy, which the log would have", async () => {
 	const garbage = await listen(
-		createServer((socket) => socket.end("x".repeat(100_000))),
+		createServer((socket) => socket.on("error", () => {}).end("x".repeat(100_000))),
 		"127.49.98.7",
 	);
 	const { details } = await init(garbage, 10_000).catch((error) => error);
