@@ -102,8 +102,7 @@ export class LocalNode implements NodeClient {
 
 	async #artifact(artifactId: string): Promise<Artifact> {
 		const artifact = await this.#options.store.open(artifactId);
-		if (artifact === undefined)
-			throw new OffshootError("not_found", `artifact ${artifactId} does not exist on node ${this.nodeId}`);
+		if (artifact === undefined) throw missingImage(artifactId);
 		this.#requireCpu(artifact);
 		return artifact;
 	}
@@ -253,6 +252,12 @@ export class LocalNode implements NodeClient {
 		if (record?.phase === "ready") return record;
 		throw new OffshootError("not_found", `sandbox ${order.sandboxId} is not running on node ${this.nodeId}`);
 	}
+}
+
+/** No 404: whoever asks has a snapshot or a paused sandbox that is there, and is listed. */
+function missingImage(artifactId: string): OffshootError {
+	const text = `The image to start from is missing on this host, or damaged: data directory, artifacts/${artifactId}. Bring it back from a copy, or delete what it belongs to: it cannot be started any more`;
+	return new OffshootError("internal", text, { errorCode: "sandbox_create_failed", shouldRetry: false });
 }
 
 function lateStart(limitMs: number, cause: unknown): OffshootError {

@@ -1,5 +1,5 @@
-/** A node that its operator has closed, and a broken database: on a server of their own, since no other test could go on meanwhile. */
-import { readFile } from "node:fs/promises";
+/** A node that its operator has closed, a broken database and a missing image: on a server of their own, since no other test could go on meanwhile. */
+import { readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { Sandbox, SandboxError, ServiceBusyError } from "e2b";
@@ -74,3 +74,17 @@ async function logLine(name: string): Promise<string> {
 	const log = await readFile(join(server.dataDir, "server.log"), "utf8");
 	return log.split("\n").find((each) => each.includes(name)) ?? "";
 }
+
+test("a start whose image is missing says so, and is not taken for one of what does not exist", async () => {
+	const source = await Sandbox.create("base", server.sdk);
+	const artifacts = join(server.dataDir, "artifacts");
+	const before = await readdir(artifacts);
+	const { snapshotId } = await source.createSnapshot();
+	const [image = ""] = (await readdir(artifacts)).filter((name) => !before.includes(name));
+	await rm(join(artifacts, image), { recursive: true });
+	const refused = await Sandbox.create(snapshotId, server.sdk).catch((error: unknown) => error);
+	expect(refused).toMatchObject({ statusCode: 500, message: expect.stringContaining("is missing on this host") });
+	expect((await source.commands.run("echo on")).stdout).toBe("on\n");
+	expect(await Sandbox.deleteSnapshot(snapshotId, server.sdk)).toBe(true);
+	await source.kill();
+});
