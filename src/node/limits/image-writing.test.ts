@@ -97,6 +97,14 @@ describe("writing an image", () => {
 		await expect(write({ guestMB: 20, engineMB: 2400 })).rejects.toMatchObject({ code: "no_space" });
 	});
 
+	test("of the files alone is let through where one of the memory is not, which says so", async () => {
+		now = { guestMB: 20, engineMB: 1000 };
+		await expect(write({ guestMB: 20, engineMB: 2900 })).rejects.toThrow(/memory: false/);
+		await expect(during(async () => "written", "files")).resolves.toBe("written");
+		now = { guestMB: 20, engineMB: 1600 };
+		await expect(during(async () => "written", "files")).rejects.toMatchObject({ code: "no_space" });
+	});
+
 	test("of a sandbox that was removed meanwhile leaves no record of it", async () => {
 		now = { guestMB: 20, engineMB: 20 };
 		await during(() => records.delete(RECORD.containerId));
