@@ -1,4 +1,5 @@
 /** Requests as a client makes them on the wire, where the SDK hides what a test wants to see. */
+
 /** Where a daemon, or a service of it, listens. */
 export interface Place {
 	readonly url: string;
