@@ -8,7 +8,7 @@ import { SysdError } from "./errno.ts";
 const HEAD = 5;
 
 /** Bytes of a payload; sysd drops a peer that sends more, with all that it waits for. */
-export const MAX_FRAME = 8 * 1024 * 1024;
+const MAX_FRAME = 8 * 1024 * 1024;
 const E2BIG = 7;
 
 /** @throws SysdError E2BIG */

@@ -5,7 +5,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { ControlLink } from "./control.ts";
 import { SysdError } from "./errno.ts";
-import { FrameReader, FrameWriter, MAX_FRAME } from "./frames.ts";
+import { FrameReader, FrameWriter, requireSendable } from "./frames.ts";
 import { Inotify, type RawEvent } from "./inotify.ts";
 import { Link } from "./link.ts";
 import { Program } from "./program.ts";
@@ -47,9 +47,6 @@ export class SpawnError extends SysdError {
 		this.stage = stage;
 	}
 }
-
-/** The kernel refuses arguments long before. */
-const E2BIG = 7;
 
 /** Bytes of paths that are asked about in one request: it holds up all others, and its answer is built in memory. */
 const ATTRIBUTES_BATCH = 1024 * 1024;
@@ -103,7 +100,7 @@ export class Sysd {
 			.strings(Object.entries(request.environment).map(([name, value]) => `${name}=${value}`))
 			.string(request.description)
 			.frame("S");
-		if (frame.length > MAX_FRAME) throw new SpawnError("exec", E2BIG, request.program);
+		requireStartable(frame, request.program);
 		return await this.start(frame, request.program);
 	}
 
@@ -218,6 +215,15 @@ export class Sysd {
 	private keepLink(link: Link): void {
 		if (this.isClosed || (this.spare !== undefined && !this.spare.closed)) link.close();
 		else this.spare = link;
+	}
+}
+
+/** What sysd would not take, the kernel would not run either: its own limit for arguments is lower. @throws SpawnError */
+function requireStartable(frame: Buffer, what: string): void {
+	try {
+		requireSendable(frame);
+	} catch (error) {
+		throw error instanceof SysdError ? new SpawnError("exec", error.errno, what) : error;
 	}
 }
 
