@@ -15,16 +15,21 @@ export function identityOf(context: HandlerContext): Identity {
 	return identity;
 }
 
+/** The user that the request names, set by `requireUser`: groups are looked up once for each call. */
+const namedUserKey = createContextKey<User | undefined>(undefined);
+
 /** The user a request acts as: that of its Authorization header, else the sandbox's default. */
 export function userOf(context: HandlerContext, users: Users): User {
-	const name = basicUser(context.requestHeader.get("authorization")) ?? identityOf(context).defaultUser;
-	return findUser(name, users);
+	return context.values.get(namedUserKey) ?? findUser(identityOf(context).defaultUser, users);
 }
 
-/** Whom a request names must be there, also where it does nothing as that user. @throws ConnectError unauthenticated */
+/**
+ * Runs before every method: whom a request names must be there, also where it does nothing as that user.
+ * @throws ConnectError unauthenticated
+ */
 export function requireUser(context: HandlerContext, users: Users): void {
 	const name = basicUser(context.requestHeader.get("authorization"));
-	if (name !== undefined) findUser(name, users);
+	if (name !== undefined) context.values.set(namedUserKey, findUser(name, users));
 }
 
 function findUser(name: string, users: Users): User {
