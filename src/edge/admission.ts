@@ -1,12 +1,11 @@
 /** Turns control's decision about a request into a guest to talk to, or into the answer for the client. */
 import type { Admission, Control } from "../control/index.ts";
-import { AGENT_PORT, CONTROL_PORT, isSameSecret, OffshootError } from "../protocol/index.ts";
+import { AGENT_PORT, CONTROL_PORT, isPreflight, isSameSecret, OffshootError } from "../protocol/index.ts";
 import * as answers from "./answers.ts";
 import type { Plan } from "./asking.ts";
 import type { ClientRequest } from "./client.ts";
 import { isControlOnlyPath } from "./control-paths.ts";
 import type { Guest, Guests } from "./guests.ts";
-import { isPreflight, preflightAnswer } from "./preflight.ts";
 import { findSigner, isExpired, type SignedFileRequest, signedFileRequest } from "./signed-files.ts";
 import {
 	type Destination,
@@ -99,7 +98,7 @@ export class Admissions {
 		const preflight = target.port === AGENT_PORT && isPreflight(req);
 		for (let tries = 0; tries < ADMISSIONS; tries++) {
 			const admission = await this.#control.admit({ ...target, accessToken, trafficToken, preflight }, signal);
-			if (admission.kind === "asleep") return { answer: preflightAnswer(req) };
+			if (admission.kind === "asleep") return { answer: answers.preflight(req) };
 			const refusal = refusalOf(admission, target, trafficToken);
 			if (refusal !== undefined) return { answer: refusal };
 			if (admission.kind !== "proxy") continue;

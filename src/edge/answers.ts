@@ -2,6 +2,7 @@
  * What the edge itself answers instead of a sandbox. Clients tell "not running" from "unreachable" by status and
  * message, so the texts here are part of the protocol: only 502 may mean that a sandbox is not there.
  */
+import { preflightHeaders } from "../protocol/index.ts";
 import type { ClientRequest, ClientResponse } from "./client.ts";
 import { isBrowserNavigation, renderPage } from "./page.ts";
 
@@ -32,6 +33,12 @@ export const sandboxNotFound = (sandboxId: string): Answer => ({
 	...answer(502, sandboxId, "The sandbox was not found"),
 	hint: "It was killed, reached the end of its life, or is paused.",
 });
+
+/**
+ * In the place of an agent whose sandbox sleeps: a browser never sends the token with its preflight, so that could wake
+ * nobody, and the page's own request, which has the token, would never come.
+ */
+export const preflight = (req: ClientRequest): Answer => ({ status: 204, body: "", headers: preflightHeaders(req) });
 
 export const portClosed = (sandboxId: string, port: number): Answer => ({
 	...answer(502, sandboxId, "The sandbox is running but port is not open", { port }),

@@ -5,9 +5,10 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { Filesystem } from "../../../src/protocol/gen/filesystem_pb.js";
 import { Process } from "../../../src/protocol/gen/process_pb.js";
+import { isPreflight } from "../../../src/protocol/index.ts";
 import { checkToken } from "./auth.ts";
 import type { InterpreterSeed } from "./control/reseed.ts";
-import { allowOrigin, answerPreflight, isPreflight } from "./cors.ts";
+import { allowOrigin, answerPreflight } from "./cors.ts";
 import { HttpError, messageOf } from "./errors.ts";
 import { headerOf } from "./files/request.ts";
 import { fileRoutes } from "./files/route.ts";
