@@ -45,7 +45,9 @@ struct process {
 	/* Its end is told without waiting for others that still hold its pipes: after SIGKILL and SIGTERM, and for a
 	   terminal LINGER_MS after its leader has gone. */
 	bool cancelled;
-	/* SIGKILL or SIGTERM was asked for: its end does not wait for room either, what has none is dropped. */
+	/* Reads of `out` and `err` since it exited that way. */
+	int out_reads, err_reads;
+	/* SIGKILL was asked for: its end does not wait for room either, what has none is dropped. */
 	bool killed;
 };
 
@@ -102,9 +104,13 @@ static bool has_room(struct process *p) {
 	return p->connection != NULL && buffer_length(&p->connection->out) < HIGH_WATER;
 }
 
-static void relay_rest(struct process *p, struct source *s) {
-	for (int reads = 0; reads < LAST_READS && s->fd >= 0 && has_room(p); reads++)
-		if (!relay(p, s)) return;
+/* False: there may be more, for which there is no room. */
+static bool relay_rest(struct process *p, struct source *s, int *reads) {
+	for (; s->fd >= 0 && *reads < LAST_READS; ++*reads) {
+		if (!has_room(p)) return false;
+		if (!relay(p, s)) return true;
+	}
+	return true;
 }
 
 /* Moves what is there, then tells the end if nothing more can come. */
@@ -115,9 +121,8 @@ void process_pump(struct process *p) {
 	if (!p->exited || p->connection == NULL) return;
 	if (!room && !p->killed) return;
 	if (p->cancelled) {
-		relay_rest(p, &p->out);
-		relay_rest(p, &p->err);
-		if (!has_room(p) && !p->killed) return;
+		bool done = relay_rest(p, &p->out, &p->out_reads) && relay_rest(p, &p->err, &p->err_reads);
+		if (!done && !p->killed) return;
 	} else if (p->out.fd >= 0 || p->err.fd >= 0) return;
 	send_exit(p);
 }
@@ -400,7 +405,8 @@ void process_signal(struct connection *c, struct reader *r) {
 		return;
 	}
 	int error = !p->exited && kill(p->pid, number) != 0 ? errno : 0;
-	if (error == 0 && (number == SIGKILL || number == SIGTERM)) p->cancelled = p->killed = true;
+	if (error == 0 && (number == SIGKILL || number == SIGTERM)) p->cancelled = true;
+	if (error == 0 && number == SIGKILL) p->killed = true;
 	connection_acknowledge(c, error);
 	if (p->exited) process_pump(p);
 }

@@ -1,7 +1,7 @@
 /**
  * A process that clients started: any number of subscribers get all its output from the moment they subscribed. While
  * one of them is full, output is not taken from the process, which then blocks on its pipe; without subscribers, and
- * for full ones once a signal was sent to end it, it is taken and dropped.
+ * for full ones once the process was killed, it is taken and dropped.
  */
 import { Channel } from "../channel.ts";
 import type { OutputKind, Program } from "../sysd/program.ts";
@@ -32,7 +32,8 @@ export class ManagedProcess {
 	private inputClosed: boolean;
 	private readonly onEnd: () => void;
 	private begun = false;
-	private cancelled = false;
+	private killed = false;
+	private exited = false;
 
 	constructor(program: Program, description: ProcessDescription, onEnd: () => void) {
 		this.program = program;
@@ -84,9 +85,20 @@ export class ManagedProcess {
 		this.settle();
 	}
 
-	/** A signal was sent to end it. From now on who does not read loses output, for the end comes behind that. */
-	cancel(): void {
-		this.cancelled = true;
+	/** True while output is not taken because a subscriber is full. */
+	get heldBack(): boolean {
+		return !this.killed && !this.exited && [...this.subscribers].some((subscriber) => subscriber.full);
+	}
+
+	/** SIGKILL was sent. From now on who does not read loses output, for the end comes behind that. */
+	noteKill(): void {
+		this.killed = true;
+		this.settle();
+	}
+
+	/** It has exited. What stands before its end is little: all subscribers get it, whether they have room or not. */
+	noteExit(): void {
+		this.exited = true;
 		this.settle();
 	}
 
@@ -105,7 +117,7 @@ export class ManagedProcess {
 
 	private publish(event: ProcessEvent, size: number): void {
 		for (const subscriber of this.subscribers) {
-			const lost = this.cancelled && subscriber.full && event.kind !== "end";
+			const lost = this.killed && subscriber.full && event.kind !== "end";
 			if (!lost) subscriber.push(event, size);
 		}
 		this.settle();
@@ -113,8 +125,7 @@ export class ManagedProcess {
 
 	private settle(): void {
 		if (this.result !== undefined) return;
-		const full = !this.cancelled && [...this.subscribers].some((subscriber) => subscriber.full);
-		if (full) this.program.pause();
+		if (this.heldBack) this.program.pause();
 		else this.program.resume();
 	}
 }

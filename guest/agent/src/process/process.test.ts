@@ -229,7 +229,8 @@ describe("output", () => {
 
 	test.each([
 		["SIGKILL", 9, "signal: killed", ENDLESS],
-		["SIGTERM", 15, "exit status 3", `trap 'exit 3' TERM; ${ENDLESS}`],
+		["SIGTERM", 15, "signal: terminated", ENDLESS],
+		["trapped SIGTERM", 15, "exit status 3", "trap 'exit 3' TERM; echo $$ > $FILE; cat /dev/zero & wait"],
 	])("a subscriber that does not read keeps no %s from ending the process, nor the others from being told", async (...row) => {
 		const [, signal, status, script] = row;
 		const { pid, leave } = await unread(script);
@@ -240,6 +241,24 @@ describe("output", () => {
 		const { processes = [] } = await json(unary(agent, "process.Process/List", {}));
 		expect(processes.map((each: { pid: number }) => each.pid)).not.toContain(pid);
 		leave();
+	});
+
+	test("a process that goes on after SIGTERM loses nothing of what it prints to a slow reader", async () => {
+		const script = "trap 'echo trapped' TERM; echo ready; read x; head -c 5000000 /dev/zero | tr '\\0' x; echo last; exit 4";
+		const messages = stream(agent, "process.Process/Start", { process: { cmd: "sh", args: ["-c", script] }, stdin: true });
+		const pid = (await messages.next()).value?.body.event.start.pid;
+		let heard = output([(await messages.next()).value]);
+		await unary(agent, "process.Process/SendSignal", { process: { pid }, signal: "SIGNAL_SIGTERM" });
+		await unary(agent, "process.Process/SendInput", {
+			process: { pid },
+			input: { stdin: Buffer.from("go\n").toString("base64") },
+		});
+		await sleep(2_000);
+		const rest = await collect(messages);
+		heard += output(rest);
+		expect(heard.replaceAll("x", "")).toBe("ready\ntrapped\nlast\n");
+		expect(heard.match(/x/g)).toHaveLength(5_000_000);
+		expect(rest.at(-2)?.body.event.end.status).toBe("exit status 4");
 	});
 
 	test("each of several subscribers gets all that comes after it joined", async () => {

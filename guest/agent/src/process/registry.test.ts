@@ -1,6 +1,9 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { TestAgent } from "../../testing/agent.ts";
+import type { Channel } from "../channel.ts";
 import { Sysd } from "../sysd/sysd.ts";
+import type { ProcessEvent } from "./managed.ts";
 import { ProcessRegistry } from "./registry.ts";
 
 let agent: TestAgent;
@@ -16,6 +19,16 @@ afterEach(async () => {
 	sysd.close();
 	await agent[Symbol.asyncDispose]();
 });
+
+/** Of output, until the end. */
+async function bytesLeft(events: Channel<ProcessEvent>): Promise<number> {
+	let bytes = 0;
+	for (;;) {
+		const next = await events.next(60_000);
+		if (typeof next === "string") return bytes;
+		if (next.value.kind !== "end") bytes += next.value.data.length;
+	}
+}
 
 const LAUNCH = {
 	args: [],
@@ -57,4 +70,21 @@ test("a process whose end stands behind output that nobody takes has ended when 
 	await expect(registry.signal(process, 9)).rejects.toMatchObject({ code: "ESRCH" });
 	await vi.waitUntil(() => process.ending?.exitCode === 0, { timeout: 10_000 });
 	expect(registry.running()).toEqual([]);
+	expect(await bytesLeft(events)).toBe(380_000);
+});
+
+test("a process keeps its output when the order to end it does not reach it", async () => {
+	const broken = new Sysd(`${agent.directory}/sysd.sock`);
+	const registry = new ProcessRegistry(broken);
+	const launch = { ...LAUNCH, program: "head", args: ["-c", "5000000", "/dev/zero"] };
+	const process = await registry.start(launch, { cmd: "head", args: [], envs: {}, input: "null" });
+	const events = process.subscribe();
+	process.begin();
+	await vi.waitUntil(() => events.full, { timeout: 10_000 });
+	vi.spyOn(broken, "signal").mockRejectedValue(new Error("the connection to sysd was lost"));
+	await expect(registry.signal(process, 9)).rejects.toThrow("lost");
+	// Long enough to lose all of it.
+	await sleep(500);
+	expect(await bytesLeft(events)).toBe(5_000_000);
+	broken.close();
 });

@@ -1,4 +1,6 @@
 /** All processes that clients started, also those started before a crash of this daemon. */
+import { setTimeout as sleep } from "node:timers/promises";
+import { SysdError } from "../sysd/errno.ts";
 import type { Program } from "../sysd/program.ts";
 import type { Sysd } from "../sysd/sysd.ts";
 import type { Launch } from "./launch.ts";
@@ -13,12 +15,19 @@ const REMEMBER_MS = 30_000;
  */
 const RESTORE_NOTICE_MS = 1_000;
 const SIGKILL = 9;
+/** Sent to nobody: tells whether the process is there. */
+const NO_SIGNAL = 0;
+
+/** How often a process that shall end, and whose output is not taken, is looked after, ms. */
+const EXIT_CHECK_MS = 500;
 
 export class ProcessRegistry {
 	private readonly sysd: Sysd;
 	/** The ends that will come to processes whose start was limited in time. */
 	private readonly deadlines = new Map<ManagedProcess, NodeJS.Timeout>();
 	private readonly processes = new Map<number, ManagedProcess>();
+	/** Those that were sent SIGTERM. */
+	private readonly terminating = new Set<ManagedProcess>();
 
 	constructor(sysd: Sysd) {
 		this.sysd = sysd;
@@ -53,11 +62,35 @@ export class ProcessRegistry {
 		return tagged.find((process) => process.ending === undefined) ?? tagged.at(-1);
 	}
 
-	/** SIGKILL or SIGTERM. */
+	/**
+	 * SIGKILL or SIGTERM. A subscriber that does not read keeps neither from ending the process, nor the others from being
+	 * told; a process that goes on after SIGTERM is held back by it as before, and loses nothing.
+	 * @throws SysdError ESRCH when it has ended
+	 */
 	async signal(process: ManagedProcess, signal: number): Promise<void> {
-		// First: sysd may have told the end already, behind output that nobody takes, and then knows no such process.
-		process.cancel();
-		await this.sysd.signal(process.pid, signal);
+		await this.send(process, signal);
+		if (signal === SIGKILL) process.noteKill();
+		else void this.awaitExit(process);
+	}
+
+	private async send(process: ManagedProcess, signal: number): Promise<void> {
+		try {
+			await this.sysd.signal(process.pid, signal);
+		} catch (error) {
+			if (isMissing(error)) process.noteExit();
+			throw error;
+		}
+	}
+
+	/** The end of a process stands behind output that nobody may take: sysd is asked whether it has come. */
+	private async awaitExit(process: ManagedProcess): Promise<void> {
+		if (this.terminating.has(process)) return;
+		this.terminating.add(process);
+		while (process.ending === undefined) {
+			await sleep(EXIT_CHECK_MS);
+			if (process.heldBack) await this.send(process, NO_SIGNAL).catch(() => undefined);
+		}
+		this.terminating.delete(process);
 	}
 
 	/**
@@ -101,4 +134,8 @@ export class ProcessRegistry {
 			if (this.processes.get(ended.pid) === ended) this.processes.delete(ended.pid);
 		}, REMEMBER_MS).unref();
 	}
+}
+
+function isMissing(error: unknown): boolean {
+	return error instanceof SysdError && error.code === "ESRCH";
 }

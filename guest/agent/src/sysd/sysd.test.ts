@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { createConnection, createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -88,6 +88,33 @@ describe("programs", () => {
 		await expect(run({ cwd: "/none" })).rejects.toMatchObject({ stage: "cwd", code: "ENOENT" });
 		await expect(run({ args: ["x".repeat(200_000)] })).rejects.toMatchObject({ stage: "exec", code: "E2BIG" });
 		await expect(run({ args: ["x".repeat(9_000_000)] })).rejects.toMatchObject({ stage: "exec", code: "E2BIG" });
+	});
+
+	test("that go on after SIGTERM leave nothing of what they printed behind, however late it is taken", async () => {
+		// Fills its pipe as often as that has room, and ends with a full one.
+		const fill = "dd if=/dev/zero bs=4096 oflag=nonblock 2>> written";
+		const wait = "trap told=1 TERM; echo ready; while [ -z $told ]; do sleep 0.05; done";
+		const script = `${wait}; for i in $(seq 20); do ${fill}; sleep 0.05; done; exit 3`;
+		const environment = { ...REQUEST.environment, LC_ALL: "C" };
+		const program = await sysd.spawn({ ...REQUEST, environment, args: ["-c", script], cwd: directory });
+		let heard = 0;
+		const ended = new Promise((resolve) => {
+			program.listen({
+				output: (_kind, data) => {
+					heard += data.length;
+				},
+				end: resolve,
+			});
+		});
+		await vi.waitUntil(() => heard > 0, { timeout: 10_000 });
+		program.pause();
+		await sysd.signal(program.pid, 15);
+		const ask = () => sysd.signal(program.pid, 0);
+		await vi.waitFor(() => expect(ask()).rejects.toMatchObject({ code: "ESRCH" }), { timeout: 20_000 });
+		program.resume();
+		expect(await ended).toEqual({ exitCode: 3, signal: 0, coreDumped: false });
+		const written = [...(await readFile(join(directory, "written"), "utf8")).matchAll(/^(\d+) bytes/gm)];
+		expect(heard - "ready\n".length).toBe(written.reduce((sum, [, bytes]) => sum + Number(bytes), 0));
 	});
 
 	test("that ended before they were spoken to still tell how, and what they printed", async () => {
