@@ -1,5 +1,5 @@
 import { spawn } from "node:child_process";
-import { readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -161,6 +161,33 @@ describe("contexts", () => {
 			expect((await sandbox.client().runCode("kept", { context })).text).toBe("2");
 			await sandbox.client().removeCodeContext(context);
 		}
+	});
+
+	it("let exit handlers and threads of a cell that calls exit() come to their end", async () => {
+		const context = await sandbox.client().createCodeContext();
+		const path = (name: string) => `${sandbox.home}/${name}`;
+		const code = `import atexit, threading, time
+def leave(path):
+    time.sleep(2)
+    open(path, "w").close()
+atexit.register(leave, ${JSON.stringify(path("handler"))})
+threading.Thread(target=leave, args=(${JSON.stringify(path("thread"))},)).start()
+exit()`;
+		expect((await sandbox.client().runCode(code, { context })).error).toBeUndefined();
+		expect([existsSync(path("thread")), existsSync(path("handler"))]).toEqual([true, true]);
+		await sandbox.client().removeCodeContext(context);
+	});
+
+	it("do not wait for the exit handlers of a cell whose client goes away", { timeout: 20_000 }, async () => {
+		const context = await sandbox.client().createCodeContext();
+		const code = "import atexit, time\natexit.register(time.sleep, 300)\nprint('on', flush=True)\nexit()";
+		const leave = new AbortController();
+		const body = { code, context_id: context.id };
+		const response = await sandbox.request("POST", "/execute", { body, signal: leave.signal });
+		for await (const chunk of response.body ?? []) if (Buffer.from(chunk).includes("stdout")) break;
+		leave.abort();
+		expect(text(await sandbox.execute({ code: "2 + 2", context_id: context.id }))).toMatchObject({ text: "4" });
+		await sandbox.client().removeCodeContext(context);
 	});
 
 	it("end a running execution with an error when they are restarted or removed", async () => {

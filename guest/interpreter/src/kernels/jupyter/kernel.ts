@@ -1,6 +1,7 @@
 /** A kernel that speaks the Jupyter protocol. */
 
 import { setTimeout as sleep } from "node:timers/promises";
+import { abortable } from "../../abortable.ts";
 import type { Emit, ExecutionEvent } from "../../events.ts";
 import { resultEvent } from "../../results.ts";
 import { type EnvironmentChanges, interruptOnAbort, type Kernel, KernelUnavailable, type LaunchOptions } from "../kernel.ts";
@@ -8,8 +9,11 @@ import { collectDiagnostics, KernelProcess } from "../process.ts";
 import { JupyterConnection } from "./connection.ts";
 import { isRecord, type JupyterMessage, text } from "./messages.ts";
 
-/** A kernel that is asked to end has this long to flush files and run its exit handlers. */
+/** A kernel that we ask to end has this long to flush files and run its exit handlers. */
 const SHUTDOWN_GRACE_MS = 1_000;
+
+/** One that ends since its user asked for it: exit handlers may upload something, threads may be about to finish. */
+const EXIT_GRACE_MS = 30_000;
 
 /** What the kernels of Python and of R reply after an interrupt. */
 const ABORTED = ["aborted", "abort"];
@@ -80,7 +84,7 @@ export class JupyterKernel implements Kernel {
 				await emit({ type: "error", name: "ExecutionAborted", value: "Execution was aborted", traceback: "" });
 			}
 			// It replies before it ends, and would take the next cell with it.
-			if (this.#language.endsItself && asksToExit(reply)) await this.#end();
+			if (this.#language.endsItself && asksToExit(reply)) await this.#endByItself(signal);
 		} finally {
 			stopWatching();
 		}
@@ -100,12 +104,19 @@ export class JupyterKernel implements Kernel {
 	async stop(): Promise<void> {
 		const asked = this.#connection.request({ channel: "control", type: "shutdown_request", content: { restart: false } });
 		asked.catch(() => undefined);
-		await this.#end();
+		await this.#endWithin(SHUTDOWN_GRACE_MS);
 	}
 
-	/** Waits for the end of a kernel that was asked for it, by us or by its user. */
-	async #end(): Promise<void> {
-		await Promise.race([this.#process.ended, sleep(SHUTDOWN_GRACE_MS, undefined, { ref: false })]);
+	/** The end of a kernel whose cell called `exit()`. Once the cell is interrupted it has as long as one that we ask. */
+	async #endByItself(signal: AbortSignal): Promise<void> {
+		const enough = Promise.race([this.#process.ended, sleep(EXIT_GRACE_MS, undefined, { ref: false })]);
+		await abortable(enough, signal).catch(() => undefined);
+		await this.#endWithin(signal.aborted ? SHUTDOWN_GRACE_MS : 0);
+	}
+
+	/** Waits for the end of a kernel that was asked for it, then ends it. */
+	async #endWithin(graceMs: number): Promise<void> {
+		await Promise.race([this.#process.ended, sleep(graceMs, undefined, { ref: false })]);
 		await this.#process.kill();
 		await this.gone;
 	}
