@@ -58,6 +58,22 @@ describe("javascript", () => {
 		expect(events.slice(1)).toEqual([{ type: "result", is_main_result: true, ...result }, { type: "end_of_execution" }]);
 	});
 
+	it.each([
+		["$$.async(); setTimeout(() => $$.done('late'), 1000); console.log('on')"],
+		["$$.async(); setTimeout(() => $$.html('late'), 1000); console.log('on')"],
+		["$$.async(); setTimeout(() => { $$html$$ = 'late' }, 1000); console.log('on')"],
+		["$$.async(); setTimeout(() => $$.display('id').html('late'), 1000); console.log('on')"],
+		["console.log('on'); await new Promise((done) => setTimeout(done, 1000)); $$.done('late')"],
+	])("leaves to a cell what is its own, when an earlier one that was interrupted shows something: %s", async (code) => {
+		const leave = new AbortController();
+		const response = await sandbox.request("POST", "/execute", { body: { code, language: "js" }, signal: leave.signal });
+		for await (const chunk of response.body ?? []) if (Buffer.from(chunk).includes("stdout")) break;
+		leave.abort();
+		const next = "$$.async(); setTimeout(() => $$.async(false), 1500); 42";
+		const events = await sandbox.execute({ code: next, language: "js" });
+		expect(events.slice(1)).toEqual([{ type: "result", is_main_result: true, text: "42" }, { type: "end_of_execution" }]);
+	});
+
 	it("shows values by their own methods", async () => {
 		const code = `({
   _toHtml() { return "<b>"; },

@@ -3,6 +3,7 @@
  * text, and methods by which a value shows itself. https://n-riesco.github.io/ijavascript/doc/custom.ipynb.html
  */
 
+import { AsyncLocalStorage } from "node:async_hooks";
 import { Buffer } from "node:buffer";
 import { inspect } from "node:util";
 import type { ResultEvent } from "../events.ts";
@@ -38,9 +39,14 @@ export class CellDisplay {
 	}
 }
 
-/** Makes `$$` available to cells. The returned function begins a cell. */
-export function installDisplay(report: (event: ResultEvent) => void): () => CellDisplay {
+/**
+ * Makes `$$` available to cells. The returned function begins a cell and calls `run`; in that, and in all that comes of it
+ * (timers, promises), `$$` is that cell's, also when others run by then.
+ */
+export function installDisplay(report: (event: ResultEvent) => void): <T>(run: (cell: CellDisplay) => T) => T {
 	let current = new CellDisplay();
+	const cells = new AsyncLocalStorage<CellDisplay>();
+	const own = () => cells.getStore() ?? current;
 
 	/** Reports `bundleOf(value)` when `value` has resolved, as the result of the cell or beside it. */
 	const shower = (bundleOf: (value: unknown) => MimeBundle, origin: "execute_result" | "display_data"): Show => {
@@ -56,7 +62,7 @@ export function installDisplay(report: (event: ResultEvent) => void): () => Cell
 			report(resultEvent(plain(bundleOf(value)), origin));
 			if (isResult && !keepAlive) cell.answered = true;
 		};
-		return (value, keepAlive = false) => showIn(current, value, keepAlive);
+		return (value, keepAlive = false) => showIn(own(), value, keepAlive);
 	};
 
 	const shows = (origin: "execute_result" | "display_data"): Record<string, Show> => ({
@@ -69,21 +75,23 @@ export function installDisplay(report: (event: ResultEvent) => void): () => Cell
 	const results = shows("execute_result");
 	const sendResult = shower(formsOf, "execute_result");
 	const async = (on = true) => {
-		if (on) current.done ??= Promise.withResolvers();
-		else current.done?.resolve();
+		const cell = own();
+		if (on) cell.done ??= Promise.withResolvers();
+		else cell.done?.resolve();
 	};
 	const done = (...values: [] | [unknown]) => {
 		if (values.length > 0) sendResult(values[0]);
-		current.answered = true;
-		current.done?.resolve();
+		const cell = own();
+		cell.answered = true;
+		cell.done?.resolve();
 	};
 	// Once, and not for each cell: what a cell makes of these names stays.
 	hide("$$", { value: { ...results, sendResult, async, done, display: () => shows("display_data") }, writable: true });
 	for (const form of ASSIGNED) hide(`$$${form}$$`, { get: () => undefined, set: (value) => results[form]?.(value) });
 
-	return () => {
+	return (run) => {
 		current = new CellDisplay();
-		return current;
+		return cells.run(current, run, current);
 	};
 }
 

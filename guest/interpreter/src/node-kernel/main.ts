@@ -78,7 +78,7 @@ installOutput();
 installErrorHandlers();
 installRandom();
 installImports();
-const beginDisplay = installDisplay(reportEvent);
+const displayOf = installDisplay(reportEvent);
 const evaluator = createEvaluator(language);
 
 let count = 0;
@@ -90,7 +90,8 @@ async function execute(execution: number, code: string): Promise<void> {
 	const interrupted = new Promise<Outcome>((resolve) => {
 		running = { execution, interrupt: resolve };
 	});
-	const outcome = await Promise.race([evaluator.evaluate(code, count, beginDisplay()), interrupted]);
+	const evaluated = displayOf((display) => evaluator.evaluate(code, count, display));
+	const outcome = await Promise.race([evaluated, interrupted]);
 	running = undefined;
 	if (outcome) reportEvent(outcome);
 	report({ type: "done", execution });
