@@ -1,10 +1,11 @@
 /** How requests find sandboxes, and what is answered where there is none: with real sandboxes, over plain HTTP. */
-import { readdir, readFile } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { request } from "node:http";
 import { join } from "node:path";
 import { Sandbox, TimeoutError } from "e2b";
 import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
 import { WebSocket } from "ws";
+import { containersOf } from "../support/host.ts";
 import { rest } from "../support/rest.ts";
 import { newSandbox, sdk, until } from "../support/sandboxes.ts";
 
@@ -135,9 +136,8 @@ test.runIf(process.env.OFFSHOOT_TEST_LONG === "1")("a sandbox whose pause does n
 	const sandbox = await newSandbox();
 	const { sandboxId } = sandbox;
 	const instance = (await readFile(join(inject("server").dataDir, "instance"), "utf8")).trim();
-	const containers = `/run/offshoot/${instance}/containers`;
-	const [record = ""] = (await readdir(containers)).filter((name) => name.startsWith(sandboxId));
-	const { pid } = JSON.parse(await readFile(join(containers, record), "utf8"));
+	const container = (await containersOf(instance)).find((each) => each.sandboxId === sandboxId);
+	const { pid } = container ?? expect.unreachable();
 	process.kill(pid, "SIGSTOP");
 	const pausing = sandbox.pause({ requestTimeoutMs: 150_000 }).catch((error: unknown) => error);
 	await until("the pause to begin", async () => (await sandbox.getInfo()).state === "paused");
