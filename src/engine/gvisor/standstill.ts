@@ -20,6 +20,8 @@ export interface StandstillOptions {
 }
 
 const RESUME_TIMEOUT_MS = 10_000;
+/** Long, since a container is lost whose stop could not be undone: an engine that is only held up answers in the end. */
+const UNDO_TIMEOUT_MS = 60_000;
 const RESUME_TRIES = 3;
 const RETRY_MS = 200;
 
@@ -89,7 +91,7 @@ export class Standstill {
 
 	/** After runsc was killed: by its record, if it came to write that down, or else in the guest. */
 	async #undoStop(id: string, cause: unknown): Promise<void> {
-		const limit = AbortSignal.timeout(RESUME_TIMEOUT_MS);
+		const limit = AbortSignal.timeout(UNDO_TIMEOUT_MS);
 		try {
 			await this.#options.runsc.call(["resume", id], limit);
 		} catch (error) {
