@@ -5,25 +5,14 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { Filesystem } from "../../../../src/protocol/gen/filesystem_pb.js";
 import { fileTests } from "../../testing/files.ts";
+import { IDENTITY } from "../../testing/identity.ts";
 import { json, type Place, stream, unary } from "../../testing/rpc.ts";
 import { createRpcHandler } from "../rpc/handler.ts";
-import type { Identity } from "../session.ts";
 import { Sysd } from "../sysd/sysd.ts";
 import { Users } from "../users.ts";
 import { filesystemService } from "./service.ts";
 
 const tests = fileTests();
-
-const IDENTITY: Identity = {
-	sandboxId: "i",
-	templateId: "t",
-	incarnation: 1,
-	generation: 1,
-	accessToken: undefined,
-	envs: {},
-	defaultUser: "root",
-	defaultWorkdir: undefined,
-};
 
 /** The service as the daemon has it, told by a table that `share` is a network mount. */
 async function serviceWithShare(): Promise<Place & AsyncDisposable> {

@@ -1,7 +1,7 @@
 import { createContextValues, createHandlerContext, type HandlerContext } from "@connectrpc/connect";
 import { describe, expect, test, vi } from "vitest";
 import { Process } from "../../../../src/protocol/gen/process_pb.js";
-import type { Identity } from "../session.ts";
+import { IDENTITY } from "../../testing/identity.ts";
 import { Users } from "../users.ts";
 import { identityKey, keepaliveMs, requireUser, userOf } from "./context.ts";
 
@@ -20,17 +20,6 @@ describe("keep-alives come", () => {
 });
 
 describe("the user of a call", () => {
-	const IDENTITY: Identity = {
-		sandboxId: "itestsandbox",
-		templateId: "ttesttemplate",
-		incarnation: 1,
-		generation: 1,
-		accessToken: undefined,
-		envs: {},
-		defaultUser: "root",
-		defaultWorkdir: undefined,
-	};
-
 	function callAs(name?: string): HandlerContext {
 		return createHandlerContext({
 			service: Process,
